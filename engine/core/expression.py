@@ -1,0 +1,119 @@
+"""Expressions of definitions: CEL through its official runtime, without macros and regular expressions.
+
+Bounded in length, nesting and number of parts, so that the cost of one evaluation is linear in its text.
+A name that is missing is an error, never silently false.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from cel_expr_python import cel
+
+from engine.core.errors import ExpressionError
+
+MAX_LENGTH = 2_000
+MAX_PARTS = 200
+MAX_DEPTH = 16
+RESERVED = frozenset({
+    "inputs", "tasks", "channels", "iteration", "result", "in", "as", "break", "const", "continue", "else", "for",
+    "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while", "true",
+    "false", "null", "int", "uint", "double", "bool", "string", "bytes", "list", "map", "type", "size", "has", "dyn",
+})  # fmt: skip
+_STRING = re.compile(r"""[rRbB]{0,2}("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')""")
+_TOKEN = re.compile(r"[A-Za-z_]\w*|\d+(?:\.\d+)?|&&|\|\||[<>=!]=|[^\s\w]")
+_FORBIDDEN = re.compile(r"\.\s*(all|exists|exists_one|map|filter|matches)\s*\(|\bmatches\s*\(")
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+
+
+class Expression:
+    """A compiled expression. `names` are the variables it reads: what its caller must bring."""
+
+    __slots__ = ("_compiled", "names", "source")
+
+    def __init__(self, source: str, task_ids: Iterable[str] = ()) -> None:
+        """Raises ExpressionError when `source` is no valid expression over `task_ids` and the fixed names."""
+        self.source = source
+        self.names = _check(source, frozenset(task_ids))
+        self._compiled = _compile(source, self.names)
+
+    def evaluate(self, scope: Mapping[str, Any]) -> Any:
+        """The value, as plain JSON data. Raises ExpressionError."""
+        data = {name: scope[name] for name in self.names if name in scope}
+        missing = self.names - data.keys()
+        if missing:
+            raise ExpressionError(self.source, f"there is no result yet for {', '.join(sorted(missing))}")
+        try:
+            value = self._compiled.eval(data=data)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ExpressionError(self.source, str(error)) from None
+        if value.type() == cel.Type.ERROR:
+            raise ExpressionError(self.source, str(value.value()))
+        return value.plain_value()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Expression, (self.source, tuple(self.names))
+
+
+def _check(source: str, task_ids: frozenset[str]) -> frozenset[str]:
+    if not isinstance(source, str) or not source.strip():
+        raise ExpressionError(str(source), "is empty")
+    if len(source) > MAX_LENGTH:
+        raise ExpressionError(source, f"has {len(source)} characters; at most {MAX_LENGTH} are allowed")
+    bare = _STRING.sub("''", source)
+    tokens = _TOKEN.findall(bare)
+    if len(tokens) > MAX_PARTS:
+        raise ExpressionError(source, f"has {len(tokens)} parts; at most {MAX_PARTS} are allowed")
+    depth = deepest = 0
+    for token in tokens:
+        depth += (token in "([{!-?") - (token in ")]}")
+        deepest = max(deepest, depth)
+    if deepest > MAX_DEPTH * 2:
+        raise ExpressionError(source, f"is nested {deepest} deep; at most {MAX_DEPTH * 2} is allowed")
+    if forbidden := _FORBIDDEN.search(bare):
+        raise ExpressionError(source, f"{forbidden.group().strip('. (')!r} is not available in expressions")
+    known = task_ids | {"inputs", "tasks", "channels", "iteration", "result"}
+    return frozenset(name for name in _IDENTIFIER.findall(bare) if name in known)
+
+
+@lru_cache(maxsize=4096)
+def _compile(source: str, names: frozenset[str]) -> cel.Expression:
+    try:
+        return cel.NewEnv(variables={name: cel.Type.DYN for name in names}).compile(source)
+    except RuntimeError as error:
+        lines = str(error).removeprefix("INVALID_ARGUMENT: ").splitlines()
+        raise ExpressionError(source, lines[0].removeprefix("ERROR: ").replace("<input>:", "at ")) from None
+
+
+def is_identifier(task_id: str) -> bool:
+    """Whether a task's result can be read by its bare id; other ids are read as `tasks["the-id"]`."""
+    return bool(_IDENTIFIER.fullmatch(task_id)) and task_id not in RESERVED
+
+
+def resolve(value: Any, scope: Mapping[str, Any], task_ids: Iterable[str] = ()) -> Any:
+    """`value` with every `{"$": "expression"}` in it replaced by what the expression gives."""
+    if isinstance(value, Expression):
+        return value.evaluate(scope)
+    if isinstance(value, dict):
+        if value.keys() == {"$"}:
+            return Expression(value["$"], task_ids).evaluate(scope)
+        return {key: resolve(item, scope, task_ids) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [resolve(item, scope, task_ids) for item in value]
+    return value
+
+
+def prepare(value: Any, task_ids: Iterable[str]) -> Any:
+    """`value` with every `{"$": "expression"}` compiled, so that `resolve` need not."""
+    if isinstance(value, dict):
+        if value.keys() == {"$"}:
+            return Expression(value["$"], task_ids)
+        return {key: prepare(item, task_ids) for key, item in value.items()}
+    if isinstance(value, list):
+        return [prepare(item, task_ids) for item in value]
+    return value
+
+

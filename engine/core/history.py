@@ -1,0 +1,70 @@
+"""The history of a run: entries in order, never edited. Folding them gives the state back.
+
+The machine appends plain tuples (`Entry`), because a run of a hundred thousand tasks makes half a million
+of them; readers see them as `Event`s with their place `seq`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+Entry = tuple[str, str | None, str | None, str | None, int, int, float, dict[str, Any] | None]
+"""type, task_id, from, to, iteration, attempt, at, data"""
+
+EVENT_TYPES = (
+    "run_status",  # from, to: the run's status; data: reason
+    "task_status",  # from, to: the task's status; data: outcome, reason, error, worker, …
+    "task_created",  # a task made while running, or a new life in a loop; data: parent
+    "loop_taken",  # task_id: the head; data: loop, source, passes
+    "loop_ended",  # task_id: the head; data: loop, reason
+    "iteration_refused",  # next_iteration beyond its limit; data: limit
+    "feedback_requested",
+    "feedback_answered",
+)
+
+
+class Event(NamedTuple):
+    """One line of a run's history. `seq` counts from 1 without gaps; `at` is in seconds since the epoch."""
+
+    seq: int
+    type: str
+    task_id: str | None
+    from_: str | None
+    to: str | None
+    iteration: int
+    attempt: int
+    at: float
+    data: dict[str, Any] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form of REST and sockets (times are added there)."""
+        return {
+            "seq": self.seq,
+            "type": self.type,
+            "task_id": self.task_id,
+            "from": self.from_,
+            "to": self.to,
+            "iteration": self.iteration,
+            "attempt": self.attempt,
+            "at": self.at,
+            "data": self.data or {},
+        }
+
+
+def number(entries: Iterable[Entry], *, after: int = 0) -> Iterator[Event]:
+    """Events for `entries` that follow event `after`."""
+    for seq, entry in enumerate(entries, after + 1):
+        yield Event(seq, *entry)
+
+
+def statuses(events: Iterable[Event], task_id: str) -> list[str]:
+    """Every status of one task in order, through all its iterations. A life begins `blocked`."""
+    seen: list[str] = []
+    for event in events:
+        if event.task_id == task_id and event.type in ("task_status", "task_created"):
+            if not seen and event.type == "task_status" and event.from_ is not None:
+                seen.append(event.from_)
+            if event.to is not None:
+                seen.append(event.to)
+    return seen

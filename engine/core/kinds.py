@@ -1,0 +1,107 @@
+"""Kinds of task that need no function: carried out in place by whoever holds the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.core.context import FeedbackPort
+from engine.core.errors import EngineError, ExpressionError, InvalidInput
+from engine.core.expression import resolve
+from engine.core.feedback import FeedbackRequest, FeedbackType, build_request
+from engine.core.news import TaskFailed, TaskFinished, TaskSuspended
+from engine.core.plan import HUMAN_KINDS, INLINE_KINDS, Plan, PlanTask
+from engine.core.scope import expression_scope, upstream
+from engine.core.state import RunState
+
+Report = TaskFinished | TaskFailed | TaskSuspended
+
+
+def is_inline(task: PlanTask) -> bool:
+    return task.kind in INLINE_KINDS
+
+
+def carry_out(plan: Plan, state: RunState, task_id: str, *, feedback: FeedbackPort, at: float) -> Report:
+    """What becomes of a running task of an inline kind: a value, a failure or a question."""
+    task = plan.tasks[task_id]
+    try:
+        if task.kind in HUMAN_KINDS:
+            return _ask(plan, state, task, feedback, at)
+        return TaskFinished(task_id, at, _value(plan, state, task))
+    except EngineError as error:
+        kind = "invalid" if isinstance(error, (ExpressionError, InvalidInput)) else "error"
+        return TaskFailed(task_id=task_id, at=at, error=str(error), kind=kind, retryable=False)
+
+
+def _ask(plan: Plan, state: RunState, task: PlanTask, feedback: FeedbackPort, at: float) -> Report:
+    request = request_for(plan, state, task)
+    _, answer, drift = feedback.lookup(request)
+    if answer is None:
+        return TaskSuspended(task_id=task.id, at=at, requests=(request,), drift=drift)
+    if answer.decision == "reject":
+        return TaskFailed(task_id=task.id, at=at, error=answer.reason or "rejected", retryable=False)
+    if answer.decision == "expire":
+        return TaskFailed(task_id=task.id, at=at, error="nobody answered in time", kind="timeout", retryable=False)
+    return TaskFinished(task.id, at, answer.value)
+
+
+def request_for(plan: Plan, state: RunState, task: PlanTask) -> FeedbackRequest:
+    """The question a human step asks now. Raises EngineError when its data cannot be computed."""
+    settings = dict(task.settings)
+    kind = FeedbackType(task.kind)
+    if kind is FeedbackType.CHOICE and settings.pop("multiple", False):
+        kind = FeedbackType.MULTI_CHOICE
+    iteration = state.tasks[task.id].iteration
+    if "data" in settings:
+        data = _resolved(plan, state, task.id, settings.pop("data"))
+    else:
+        data = _the_upstream(plan, state, task.id)
+    return build_request(
+        task.id, iteration, "#1", data, kind, settings.pop("prompt", None), settings.pop("options", None),
+        timeout=task.timeout, **settings,
+    )  # fmt: skip
+
+
+def _value(plan: Plan, state: RunState, task: PlanTask) -> Any:
+    if "value" in task.settings:
+        return _resolved(plan, state, task.id, task.settings["value"])
+    return _the_upstream(plan, state, task.id)
+
+
+def _the_upstream(plan: Plan, state: RunState, task_id: str) -> Any:
+    """The one upstream result, or all of them by name."""
+    _, main = upstream(plan, state, task_id)
+    return next(iter(main.values())) if len(main) == 1 else (main or None)
+
+
+def _resolved(plan: Plan, state: RunState, task_id: str, value: Any) -> Any:
+    return resolve(value, _Scope(plan, state, task_id))
+
+
+def resolved_params(plan: Plan, state: RunState, task_id: str) -> dict[str, Any]:
+    """The explicit params of a task with their expressions evaluated. Raises ExpressionError."""
+    task = plan.tasks.get(task_id)
+    if task is None or not task.params:
+        return {}
+    scope = _Scope(plan, state, task_id)
+    return {name: resolve(value, scope) for name, value in task.params.items()}
+
+
+class _Scope(dict[str, Any]):
+    """A scope that looks names up when an expression reads them, seen from one task."""
+
+    def __init__(self, plan: Plan, state: RunState, task_id: str) -> None:
+        super().__init__()
+        self._plan, self._state, self._task_id = plan, state, task_id
+
+    def __contains__(self, name: object) -> bool:
+        if not super().__contains__(name):
+            found = expression_scope(self._state, [str(name)], self._plan)
+            if name == "iteration":
+                found["iteration"] = self._state.tasks[self._task_id].iteration
+            elif name == "result":
+                found["result"] = _the_upstream(self._plan, self._state, self._task_id)
+            self.update(found)
+        return super().__contains__(name)
+
+
+__all__ = ["carry_out", "is_inline", "request_for", "resolved_params"]

@@ -1,0 +1,236 @@
+"""Loops of a run: when one is decided, how it goes round, what its end releases."""
+
+from __future__ import annotations
+
+from engine.core.cycle import is_close, may_run_again
+from engine.core.errors import ExpressionError
+from engine.core.fold import Fold
+from engine.core.plan import Converge, PlanEdge, PlanLoop
+from engine.core.routes import ERROR, FIRES, LOOP_FAILED, REJECTED, arrive, decide, fail_run, holds
+from engine.core.scope import edge_value, expression_scope, source_value
+from engine.core.state import LoopState, TaskState, TaskStatus
+
+CONVERGED, CYCLE_LIMIT, CONDITION = "converged", "cycle_limit", "condition"
+_PLANNED, _SUCCESS, _COMPLETED = TaskStatus.PLANNED, TaskStatus.SUCCESS, TaskStatus.COMPLETED
+
+
+def decide_next(fold: Fold) -> bool:
+    """Decide one quiet loop, the innermost first. False when none is left to decide."""
+    while fold.quiet:
+        index = next(index for index in fold.plan.order if index in fold.quiet)
+        fold.quiet.discard(index)
+        loop, state = fold.plan.loops[index], fold.state.loops[index]
+        if not state.ended and not state.live and len(state.sources) == len(loop.edges):
+            _decide(fold, loop, state)
+            return True
+    return False
+
+
+def _decide(fold: Fold, loop: PlanLoop, state: LoopState) -> None:
+    reason = CONDITION
+    for index in loop.edges:
+        edge = fold.plan.edges[index]
+        how = state.sources[str(index)]
+        if fold.state.closing is not None or how not in FIRES[edge.on] or not holds(fold, edge):
+            continue
+        if _has_converged(fold, state, edge):
+            reason = CONVERGED
+        elif not _may_go_round(fold, edge):
+            reason = CYCLE_LIMIT
+        else:
+            _take(fold, loop, state, edge, how)
+            return
+    _end(fold, loop, state, reason)
+
+
+def _may_go_round(fold: Fold, edge: PlanEdge) -> bool:
+    tasks = fold.state.tasks
+    return all(may_run_again(fold.plan.tasks[head].max_cycle, tasks[head].cycle_count) for head in edge.heads)
+
+
+def _has_converged(fold: Fold, state: LoopState, edge: PlanEdge) -> bool:
+    """Compare this pass with the last one by every rule the loop has; each remembers its value."""
+    rules: list[tuple[str, Converge, str]] = []
+    if edge.converge is not None:
+        rules.append((f"{edge.index}", edge.converge, edge.source))
+    for task_id in dict.fromkeys((edge.source, *edge.heads)):
+        task = fold.plan.tasks.get(task_id)
+        if task is not None and task.converge is not None:
+            rules.append((f"{edge.index}:{task_id}", task.converge, task_id))
+    return any([stands_still(fold, state.last, state.steady, key, rule, source) for key, rule, source in rules])
+
+
+def stands_still(
+    fold: Fold, last: dict[str, object], steady: dict[str, int], key: str, rule: Converge, source: str
+) -> bool:
+    """Whether the value of `rule` has kept still for its patience. Without a value nothing has converged."""
+    try:
+        if rule.value is None:
+            value = source_value(fold.plan, fold.state, source)
+        else:
+            value = rule.value.evaluate(expression_scope(fold.state, rule.value.names, fold.plan, source))
+    except ExpressionError as error:
+        fold.note("convergence_unknown", fold.state.tasks.get(source), {"error": str(error)})
+        return False
+    close = key in last and is_close(last[key], value, rule.tolerance)
+    last[key] = value
+    steady[key] = steady.get(key, 0) + 1 if close else 0
+    return steady[key] >= rule.patience
+
+
+def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str) -> None:
+    """Go round: the heads are ready again, the rest of the body waits in its next life."""
+    tasks, plan = fold.state.tasks, fold.plan
+    # The source begins a new life: what it says of its failure has to be read before.
+    carried = edge_value(plan, fold.state, edge) if how in (ERROR, REJECTED) else None
+    if how in (ERROR, REJECTED) and edge.on == how:
+        for member in plan.members_of(edge.source):
+            tasks[member].handled = True
+    judge(fold, only=frozenset(edge.again))
+    state.passes += 1
+    state.sources = {}
+    fold.note("loop_taken", tasks[edge.heads[0]], {"loop": loop.index, "source": edge.source, "target": edge.target, "passes": state.passes})
+    again = frozenset(edge.again) | frozenset(edge.again_groups)
+    _reopen_others(fold, loop, again)
+    for group_id in edge.again_groups:
+        group = fold.state.groups[group_id]
+        group.arrived, group.worked, group.failed, group.outcome = 0, 0, [], None
+    for task_id in edge.again:
+        task = tasks[task_id]
+        task.fired = [index for index in task.fired if plan.edges[index].source not in again]
+        task.dead = [index for index in task.dead if plan.edges[index].source not in again]
+        fold.changed.add(task_id)
+        if task_id in edge.heads:
+            continue
+        if task_id in edge.resets or task.iterates:
+            task.cycle_count, task.iterates = 0, False
+        if task.status is not TaskStatus.BLOCKED:
+            fold.new_life(task)
+    for head in edge.heads:
+        _start_again(fold, tasks[head], edge, carried)
+
+
+def _start_again(fold: Fold, head: TaskState, edge: PlanEdge, carried: object) -> None:
+    head.fired = [index for index in head.fired if fold.plan.edges[index].loop is None]
+    head.fired.append(edge.index)
+    if head.status is _PLANNED:
+        fold.begin_iteration(head)
+    elif head.status is not TaskStatus.BLOCKED:
+        fold.new_life(head)
+    head.carried = carried
+    fold.ready(head)
+
+
+def _reopen_others(fold: Fold, taken: PlanLoop, again: frozenset[str]) -> None:
+    """Loops with a source in the new pass are decided anew; those inside the body begin from scratch."""
+    for other in fold.plan.loops:
+        if other.index == taken.index:
+            continue
+        touched = [index for index in other.edges if fold.plan.edges[index].source in again]
+        if not touched:
+            continue
+        state = fold.state.loops[other.index]
+        for index in touched:
+            state.sources.pop(str(index), None)
+        state.ended, state.reason = False, None
+        if other.body <= taken.body:
+            state.last, state.steady, state.passes = {}, {}, 0
+
+
+def _end(fold: Fold, loop: PlanLoop, state: LoopState, reason: str) -> None:
+    """The loop is over: its exits are decided, and what was planned in its body is done."""
+    plan, tasks = fold.plan, fold.state.tasks
+    state.ended, state.reason = True, reason
+    fold.note("loop_ended", tasks[loop.heads[0]], {"loop": loop.index, "reason": reason, "passes": state.passes})
+    failed = False
+    if reason != CONDITION:
+        failed = reason == CYCLE_LIMIT and any(plan.tasks[head].on_max_cycle == "fail" for head in loop.heads)
+        _mark_ends(fold, loop, reason, failed=failed)
+    marked = {*loop.heads, *(plan.edges[index].source for index in loop.edges)}
+    for index in loop.exits:
+        edge = plan.edges[index]
+        how = end_of(fold, edge.source)
+        if how is not None and all(fold.state.loops[other].ended for other in edge.leaves):
+            decide(fold, edge, LOOP_FAILED if failed and edge.source not in marked else how)
+    for member, group_id in loop.members:
+        how = end_of(fold, member)
+        group = plan.groups[group_id]
+        if how is not None and all(fold.state.loops[other].ended for other in group.leaves[member]):
+            arrive(fold, group, member, how)
+    for task_id in sorted(loop.body & plan.tasks.keys()):
+        settle_planned(fold, tasks[task_id])
+
+
+def _mark_ends(fold: Fold, loop: PlanLoop, reason: str, *, failed: bool) -> None:
+    """Give heads and sources the reason; a limit that counts as a failure makes them errors."""
+    plan, tasks = fold.plan, fold.state.tasks
+    ends = [*loop.heads, *(m for index in loop.edges for m in plan.members_of(plan.edges[index].source))]
+    for task_id in dict.fromkeys(ends):
+        task = tasks[task_id]
+        task.reason = task.reason or reason
+        fold.changed.add(task_id)
+        if failed and task.status is _PLANNED:
+            limit = plan.tasks[loop.heads[0]].max_cycle
+            fail_planned(fold, task, f"The loop has used all {limit} iterations.", CYCLE_LIMIT)
+
+
+def fail_planned(fold: Fold, task: TaskState, text: str, reason: str) -> None:
+    """planned → error → completed: the cycle of this task failed."""
+    task.error, task.outcome, task.how, task.reason = text, "error", ERROR, reason
+    fold.move(task, TaskStatus.ERROR, {"error": text, "reason": reason})
+    fold.move(task, _COMPLETED, {"outcome": "error", "reason": reason})
+    fold.state.verdicts.append(task.task_id)
+
+
+def settle_planned(fold: Fold, task: TaskState) -> None:
+    """planned → success → completed once no loop around the task can go on and no joined child is open."""
+    if task.status is not _PLANNED or task.children:
+        return
+    if all(fold.state.loops[index].ended for index in fold.loops_of(task)):
+        task.outcome = "success"
+        fold.move(task, _SUCCESS)
+        fold.move(task, _COMPLETED, {"outcome": "success", **({"reason": task.reason} if task.reason else {})})
+
+
+def end_of(fold: Fold, node_id: str) -> str | None:
+    """How a task or group ended in its present life; None while it has not."""
+    group = fold.state.groups.get(node_id)
+    return group.outcome if group is not None else fold.state.tasks[node_id].how
+
+
+def judge(fold: Fold, only: frozenset[str] | None = None) -> None:
+    """Say of every failed or rejected task whether somebody handled it. With `only`, now or never."""
+    remaining: list[str] = []
+    for task_id in fold.state.verdicts:
+        if only is not None and task_id not in only:
+            remaining.append(task_id)
+        elif not _is_judged(fold, fold.state.tasks[task_id], final=only is not None):
+            remaining.append(task_id)
+    fold.state.verdicts = remaining
+
+
+def _is_judged(fold: Fold, task: TaskState, *, final: bool) -> bool:
+    if task.handled:
+        return True
+    planned = fold.plan.tasks.get(task.task_id)
+    if planned is not None:
+        edges, loops = fold.plan.edges, fold.state.loops
+        own = [edges[index] for index in (*planned.out, *planned.closes)]
+        for group_id in planned.groups:
+            outcome, group = fold.state.groups[group_id].outcome, fold.plan.groups[group_id]
+            if outcome is None and group.policy != "strict" and not final:
+                return False
+            if outcome == "success" and group.policy != "strict":
+                task.tolerated = True
+                fold.changed.add(task.task_id)
+                return True
+            own += [edges[index] for index in (*group.out, *group.closes)]
+        for edge in own:
+            waits = edge.leaves if edge.loop is None else (edge.loop,)
+            if not final and edge.on == task.how and not all(loops[index].ended for index in waits):
+                return False
+    if task.how == REJECTED:
+        fold.state.rejection = fold.state.rejection or task.reason or f"{task.task_id} was rejected"
+    else:
+        fail_run(fold, f"Task {task.task_id!r} failed: {task.error or task.child_error}")
+    return True

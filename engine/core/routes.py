@@ -1,0 +1,191 @@
+"""Where a run goes from a task that has ended: edges, joins and groups."""
+
+from __future__ import annotations
+
+from engine.core.errors import ExpressionError
+from engine.core.fold import Fold
+from engine.core.plan import PlanEdge, PlanGroup, PlanTask
+from engine.core.scope import expression_scope
+from engine.core.state import GroupState, TaskState, TaskStatus
+
+# How an execution ended, as the edges out of its task see it.
+SUCCESS, ERROR, IGNORED, REJECTED = "success", "error", "ignored", "rejected"
+SKIPPED, HUMAN_SKIP, LOOP_FAILED, UNREACHED = "skipped", "human_skip", "loop_failed", "unreached"
+
+FIRES = {
+    "success": frozenset({SUCCESS, IGNORED, HUMAN_SKIP}),
+    "error": frozenset({ERROR}),
+    "rejected": frozenset({REJECTED}),
+    "skipped": frozenset({SKIPPED, HUMAN_SKIP}),
+    "always": frozenset({SUCCESS, IGNORED, HUMAN_SKIP, ERROR, REJECTED, SKIPPED, LOOP_FAILED}),
+}
+_BLOCKED = TaskStatus.BLOCKED
+
+
+def route(fold: Fold, node_id: str, how: str) -> None:
+    """Decide every edge out of a task or group that has ended; those out of a running loop wait for its end."""
+    plan, state = fold.plan, fold.state
+    node: PlanTask | PlanGroup | None = plan.tasks.get(node_id) or plan.groups.get(node_id)
+    if node is None:
+        return
+    edges = plan.edges
+    for index in node.out:
+        edge = edges[index]
+        if not edge.leaves or all(state.loops[loop].ended for loop in edge.leaves):
+            decide(fold, edge, how)
+    for index in node.closes:
+        loop = edges[index].loop
+        assert loop is not None
+        state.loops[loop].sources[str(index)] = how
+        fold.quiet.add(loop)
+    if isinstance(node, PlanTask):
+        for group_id in node.groups:
+            leaves = plan.groups[group_id].leaves.get(node_id, ())
+            if all(state.loops[loop].ended for loop in leaves):
+                arrive(fold, plan.groups[group_id], node_id, how)
+
+
+def decide(fold: Fold, edge: PlanEdge, how: str) -> None:
+    """The edge fires or is dead, and its target's join looks again."""
+    fires = how in FIRES[edge.on] and holds(fold, edge)
+    if fires and how in (ERROR, REJECTED) and edge.on == how:
+        mark_handled(fold, edge.source)
+    target = fold.state.tasks[edge.target]
+    fold.changed.add(edge.target)
+    if target.status is not _BLOCKED:
+        target.dead.append(edge.index)  # its join was satisfied without this one
+        return
+    (target.fired if fires else target.dead).append(edge.index)
+    look(fold, target)
+
+
+def holds(fold: Fold, edge: PlanEdge) -> bool:
+    """Whether the edge's condition is true. One that cannot be evaluated fails its source."""
+    if edge.when is None:
+        return True
+    known = fold.whens.get(edge.index)
+    if known is not None:
+        return known
+    try:
+        return evaluate_condition(fold, edge)
+    except ExpressionError as error:
+        from_task = fold.state.tasks.get(edge.source)
+        text = f"condition of the edge {edge.source!r} → {edge.target!r}: {error}"
+        if from_task is not None and from_task.status is TaskStatus.PLANNED:
+            from_task.error, from_task.outcome, from_task.how = text, "error", ERROR
+            fold.move(from_task, TaskStatus.ERROR, {"error": text})
+            fold.move(from_task, TaskStatus.COMPLETED, {"outcome": "error"})
+        fail_run(fold, text)
+        return False
+
+
+def evaluate_condition(fold: Fold, edge: PlanEdge) -> bool:
+    """Raises ExpressionError when the condition has no value, or none that is true or false."""
+    assert edge.when is not None
+    scope = expression_scope(fold.state, edge.when.names, fold.plan, edge.source)
+    value = edge.when.evaluate(scope)
+    if not isinstance(value, bool):
+        raise ExpressionError(edge.when.source, f"gives {value!r}; a condition must be true or false")
+    return value
+
+
+def look(fold: Fold, target: TaskState) -> None:
+    """Start or skip a blocked task when its join can tell."""
+    task = fold.plan.tasks[target.task_id]
+    fired, total = len(target.fired), len(task.inputs)
+    left = total - fired - len(target.dead)
+    join = task.join
+    if join == "all_done":
+        starts, skips = left == 0 and fired > 0, left == 0 and fired == 0
+    elif join == "all":
+        starts, skips = fired == total, len(target.dead) > 0
+    else:
+        needed = 1 if join == "any" else int(join)
+        starts, skips = fired >= needed, fired + left < needed
+    if starts and fold.state.closing is None:
+        fold.ready(target)
+    elif starts or skips:
+        skip(fold, target)
+
+
+def skip(fold: Fold, task: TaskState, *, outcome: str = "skipped", how: str = SKIPPED) -> None:
+    """blocked or ready → skipped → completed, and on over its edges."""
+    fold.move(task, TaskStatus.SKIPPED)
+    task.outcome, task.how = outcome, how
+    fold.move(task, TaskStatus.COMPLETED, {"outcome": outcome})
+    fold.queue.append((task.task_id, how))
+    child_ended(fold, task)
+
+
+def arrive(fold: Fold, group: PlanGroup, member: str, how: str) -> None:
+    """A member has ended; with the last one the group is decided."""
+    state: GroupState = fold.state.groups[group.id]
+    state.arrived += 1
+    if how in (SUCCESS, IGNORED, HUMAN_SKIP):
+        state.worked += 1
+    elif how in (ERROR, REJECTED, LOOP_FAILED):
+        state.failed.append(member)
+    if state.arrived < len(group.members):
+        return
+    state.outcome = group_outcome(group, state)
+    fold.queue.append((group.id, state.outcome))
+
+
+def group_outcome(group: PlanGroup, state: GroupState) -> str:
+    """success, error or skipped (nothing ran), by the group's policy."""
+    policy = group.policy
+    if not state.worked and not state.failed:
+        return SKIPPED
+    if policy == "strict":
+        good = not state.failed
+    elif policy == "best_effort":
+        good = True
+    elif isinstance(policy, dict) and "at_least" in policy:
+        good = state.worked >= policy["at_least"]
+    else:
+        assert isinstance(policy, dict)
+        good = not set(state.failed) & set(policy["critical"])
+    return SUCCESS if good else ERROR
+
+
+def mark_handled(fold: Fold, source: str) -> None:
+    """An edge took care of a failure or rejection: it does not decide the run's status."""
+    for member in fold.plan.members_of(source):
+        task = fold.state.tasks[member]
+        if task.how in (ERROR, REJECTED) and not task.handled:
+            task.handled = True
+            fold.changed.add(member)
+
+
+def child_ended(fold: Fold, task: TaskState) -> None:
+    """Tell the parent of a joined child; its own end is due when no child is left."""
+    if not task.joined or task.parent is None:
+        return
+    parent = fold.state.tasks[task.parent]
+    parent.children -= 1
+    if task.how in (ERROR, REJECTED, LOOP_FAILED) and parent.child_error is None:
+        parent.child_error = f"{task.task_id}: {task.error or task.reason or 'failed'}"
+    fold.changed.add(parent.task_id)
+    if parent.children == 0:
+        finish_parent(fold, parent)
+
+
+def finish_parent(fold: Fold, parent: TaskState) -> None:
+    how = ERROR if parent.child_error else SUCCESS
+    parent.how = how
+    if parent.status is TaskStatus.SUCCESS:
+        parent.outcome = "success"
+        fold.move(parent, TaskStatus.COMPLETED, {"outcome": "success"})
+    fold.queue.append((parent.task_id, how))
+    for index in fold.loops_of(parent):
+        if not fold.state.loops[index].live:
+            fold.quiet.add(index)
+    child_ended(fold, parent)
+
+
+def fail_run(fold: Fold, text: str) -> None:
+    """Remember the first failure nobody handled; with on_error "stop" nothing new starts after it."""
+    state = fold.state
+    state.failure = state.failure or text
+    if fold.plan.on_error == "stop" and state.closing is None:
+        state.closing, state.reason = "failed", state.failure

@@ -1,0 +1,216 @@
+"""Tasks and how they are joined: `a >> (b | c) >> d`.
+
+Operators only describe. Inside a `with workflow(...)` block they also draw the edges into that workflow.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Self
+
+from engine.core import registry
+from engine.core.errors import WorkflowStateError
+from engine.core.schema import Signature, signature_of
+
+if TYPE_CHECKING:
+    from engine.core.workflow import WorkflowContext
+
+
+class Executable:
+    """Anything that can be joined: a task, a parallel group, a pipeline."""
+
+    def entries(self) -> list[Executable]:
+        """Where an edge into this leads to: tasks or one group."""
+        raise NotImplementedError
+
+    def exits(self) -> list[Executable]:
+        """Where an edge out of this comes from: tasks or one group."""
+        raise NotImplementedError
+
+    def place(self, workflow: WorkflowContext) -> None:
+        """Make this part of `workflow`."""
+        raise NotImplementedError
+
+    def __rshift__(self, other: Executable) -> Pipeline:
+        return Pipeline(self, _executable(other))
+
+    def __lshift__(self, other: Executable) -> Pipeline:
+        return Pipeline(_executable(other), self)
+
+    def __or__(self, other: Executable) -> ParallelGroup:
+        return ParallelGroup([self, _executable(other)])
+
+
+def _executable(other: Any) -> Executable:
+    if isinstance(other, Executable):
+        return other
+    raise WorkflowStateError(f"{other!r} cannot be joined; decorate the function with @task first.")
+
+
+CURRENT: ContextVar[WorkflowContext | None] = ContextVar("graflow_workflow", default=None)
+"""The workflow whose `with` block is open here; threads and async tasks each have their own."""
+
+
+class TaskWrapper(Executable):
+    """A function as a task. Settings of None take the workflow's defaults."""
+
+    def __init__(
+        self,
+        name: str,
+        func: Callable[..., Any],
+        *,
+        max_cycle: int | None = None,
+        max_retries: int | None = None,
+        retry_delay: float | None = None,
+        backoff: float | None = None,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = Exception,
+        timeout: float | None = None,
+        priority: int = 0,
+        converge: Any = None,
+        on_max_cycle: str = "stop",
+        on_error: str = "fail",
+        join: str | int | None = None,
+        queue: str | None = None,
+    ) -> None:
+        self._name, self.func = name, func
+        self.max_cycle, self.max_retries = max_cycle, max_retries
+        self.retry_delay, self.backoff, self.retry_on = retry_delay, backoff, retry_on
+        self.timeout, self.priority, self.converge = timeout, priority, converge
+        self.on_max_cycle, self.on_error, self.join, self.queue = on_max_cycle, on_error, join, queue
+        functools.update_wrapper(self, func, updated=())
+        registry.register(self)
+        if (workflow := CURRENT.get()) is not None:
+            self.place(workflow)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def module(self) -> str:
+        return str(getattr(self.func, "__module__", "") or "")
+
+    @functools.cached_property
+    def signature(self) -> Signature:
+        return signature_of(self.func)
+
+    @property
+    def pulls(self) -> dict[str, tuple[str, str]]:
+        """Parameters filled from channels: `{parameter: (channel, key)}`."""
+        return dict(getattr(self.func, "__graflow_pulls__", {}))
+
+    @property
+    def pushes(self) -> tuple[tuple[str, str], ...]:
+        """Channels that get the result: `(channel, key)`."""
+        return tuple(getattr(self.func, "__graflow_pushes__", ()))
+
+    def defaults(self) -> dict[str, Any]:
+        """The settings that were given, as keys of a definition's task."""
+        values = {
+            "max_cycle": self.max_cycle, "max_retries": self.max_retries, "retry_delay": self.retry_delay,
+            "backoff": self.backoff, "timeout": self.timeout, "converge": self.converge, "join": self.join,
+            "queue": self.queue, "priority": self.priority or None,
+            "on_max_cycle": self.on_max_cycle if self.on_max_cycle != "stop" else None,
+            "on_error": self.on_error if self.on_error != "fail" else None,
+        }  # fmt: skip
+        return {key: value for key, value in values.items() if value is not None}
+
+    def get_max_retries(self, default: int) -> int:
+        return default if self.max_retries is None else self.max_retries
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        return self.func(*args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.func(*args, **kwargs)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return _registered, (self._name, self.module)
+
+    def entries(self) -> list[Executable]:
+        return [self]
+
+    def exits(self) -> list[Executable]:
+        return [self]
+
+    def place(self, workflow: WorkflowContext) -> None:
+        workflow.place_task(self)
+
+    def __repr__(self) -> str:
+        settings = "".join(f", {key}={value!r}" for key, value in self.defaults().items())
+        return f"TaskWrapper({self._name}{settings})"
+
+
+def _registered(name: str, module: str) -> TaskWrapper:
+    """Unpickling: a task travels by name and is found again where its module was imported."""
+    if name not in registry.tasks():
+        __import__(module)
+    return registry.tasks()[name]
+
+
+class ParallelGroup(Executable):
+    """Tasks side by side: what follows waits until all have ended, and `policy` says what counts as success."""
+
+    def __init__(self, members: Sequence[Executable], *, name: str | None = None, policy: Any = "strict") -> None:
+        self.members: list[Executable] = []
+        for member in members:
+            flat = isinstance(member, ParallelGroup) and member.name is None and member.policy == "strict"
+            self.members.extend(member.members if flat and isinstance(member, ParallelGroup) else [member])
+        self.name, self.policy = name, policy
+        if (workflow := CURRENT.get()) is not None:
+            for member in self.members:
+                member.place(workflow)
+
+    def with_policy(self, policy: Any) -> Self:
+        """`"strict"`, `"best_effort"`, `{"at_least": n}` or `{"critical": [ids]}`; returns the group."""
+        self.policy = policy
+        if (workflow := CURRENT.get()) is not None:
+            self.place(workflow)
+        return self
+
+    def named(self, name: str) -> Self:
+        self.name = name
+        return self
+
+    def entries(self) -> list[Executable]:
+        if all(isinstance(member, TaskWrapper) for member in self.members):
+            return [self]
+        return [entry for member in self.members for entry in member.entries()]
+
+    def exits(self) -> list[Executable]:
+        return [self]
+
+    def place(self, workflow: WorkflowContext) -> None:
+        for member in self.members:
+            member.place(workflow)
+        workflow.place_group(self)
+
+    def __repr__(self) -> str:
+        return f"ParallelGroup({' | '.join(repr(member) for member in self.members)})"
+
+
+class Pipeline(Executable):
+    """One part after another. Edges run from every exit of `first` to every entry of `second`."""
+
+    def __init__(self, first: Executable, second: Executable) -> None:
+        self.first, self.second = first, second
+        if (workflow := CURRENT.get()) is not None:
+            self.place(workflow)
+
+    def entries(self) -> list[Executable]:
+        return self.first.entries()
+
+    def exits(self) -> list[Executable]:
+        return self.second.exits()
+
+    def place(self, workflow: WorkflowContext) -> None:
+        self.first.place(workflow)
+        self.second.place(workflow)
+        for source in self.first.exits():
+            for target in self.second.entries():
+                workflow.place_link(source, target)
+
+    def __repr__(self) -> str:
+        return f"{self.first!r} >> {self.second!r}"

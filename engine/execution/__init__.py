@@ -1,0 +1,1 @@
+"""Carries a plan out in plain Python: threads, processes, Redis. Knows nothing of Django."""

@@ -1,0 +1,263 @@
+"""LocalRunner: sequential and parallel loops around the machine, in this process."""
+
+from __future__ import annotations
+
+import heapq
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import count
+from typing import Any
+
+from engine.core import kinds
+from engine.core import news as n
+from engine.core.arguments import Sources
+from engine.core.context import Execution
+from engine.core.errors import EngineError, InvalidInput, UnknownTask, WorkflowStateError
+from engine.core.machine import advance
+from engine.core.plan import Plan, PlanTask
+from engine.core.registry import tasks as registered
+from engine.core.result import RunResult
+from engine.core.schema import value_error
+from engine.core.scope import upstream
+from engine.core.state import TaskState, TaskStatus
+from engine.core.task import TaskWrapper
+from engine.core.workflow import WorkflowContext
+from engine.execution.attempt import Call, Outcome, carry_out
+from engine.execution.context import ExecutionContext, LocalFeedback, MemorySteps
+
+DEFAULT_WORKERS = 8
+_IDLE_SECONDS = 0.05
+_READY = TaskStatus.READY
+
+
+class LocalRunner:
+    """One local run. `execute` returns when the run is over or only people can move it."""
+
+    def __init__(self, workflow: WorkflowContext, start_node: str | None, max_steps: int | None, inputs: dict[str, Any] | None) -> None:
+        self._workflow = workflow
+        self._plan: Plan = workflow.plan()
+        if start_node is not None and start_node not in self._plan.tasks:
+            raise UnknownTask(start_node, list(self._plan.tasks))
+        self._start_node = start_node
+        _check_inputs(self._plan, inputs or {})
+        self.execution_context = ExecutionContext(self._plan, inputs=inputs, max_steps=max_steps)
+        self._state = self.execution_context.state
+        self._offset = time.time() - time.monotonic()
+        self.execution_context.use_clock(self._clock)
+        self._rng = random.Random()
+        self._ready: deque[str] = deque()
+        self._by_priority = any(task.priority for task in self._plan.tasks.values())
+        self._heap: list[tuple[int, int, str]] = []
+        self._arrival = count()
+        self._timers: list[tuple[float, str]] = []
+        self._executing = False
+
+    def _clock(self) -> float:
+        """Seconds since the epoch that never go back."""
+        return self._offset + time.monotonic()
+
+    @property
+    def is_waiting(self) -> bool:
+        return not self._state.is_final()
+
+    def stop(self, reason: str | None) -> None:
+        self.execution_context.tell(n.StopRequested(self._clock(), reason))
+
+    def execute(self) -> RunResult:
+        if self._executing:
+            raise WorkflowStateError(f"Workflow {self._workflow.name!r} is already running; use another workflow object.")
+        self._executing = True
+        try:
+            if self._state.status == "pending":
+                self._tell(n.RunStarted(self._clock(), self._start_node))
+            self.execution_context.feedback_manager.expire_due(self._clock())
+            if self._plan.execution_mode == "parallel":
+                self._run_parallel()
+            else:
+                self._run_sequential()
+        finally:
+            self._executing = False
+        return RunResult(self._state, self._state.log, self.execution_context.run_id)
+
+    # -- loops --------------------------------------------------------------------------------------------------
+
+    def _run_sequential(self) -> None:
+        while not self._state.is_final():
+            self._read_inbox()
+            task_id = self._next_ready()
+            if task_id is not None:
+                if (call := self._begin(task_id)) is not None:
+                    self._finish(carry_out(call, clock=self._clock, jitter=self._rng.uniform(0.5, 1.5)))
+            elif not self._wait_for_timer():
+                return
+
+    def _run_parallel(self) -> None:
+        workers = self._workflow.max_workers or DEFAULT_WORKERS
+        running: set[Future[Outcome]] = set()
+        with ThreadPoolExecutor(workers, thread_name_prefix="graflow") as pool:
+            while not self._state.is_final():
+                self._read_inbox()
+                self._fire_timers()
+                while len(running) < workers and (task_id := self._next_ready()) is not None:
+                    if (call := self._begin(task_id)) is not None:
+                        running.add(pool.submit(carry_out, call, clock=self._clock, jitter=self._rng.uniform(0.5, 1.5)))
+                if running:
+                    done, running = wait(running, timeout=self._patience(), return_when=FIRST_COMPLETED)
+                    for future in sorted(done, key=lambda item: item.result().news.at):
+                        self._finish(future.result())
+                elif not self._ready and not self._heap and not self._wait_for_timer():
+                    return
+
+    def _patience(self) -> float:
+        due = self._timers[0][0] - self._clock() if self._timers else _IDLE_SECONDS
+        return max(0.0, min(due, _IDLE_SECONDS))
+
+    def _wait_for_timer(self) -> bool:
+        """Sleep until the next retry or news from another thread. False when there is nothing to wait for."""
+        if self._fire_timers() or self._ready or self._heap:
+            return True
+        context = self.execution_context
+        if not self._timers:
+            return bool(context.inbox)
+        context.wake.clear()
+        if not context.inbox:
+            context.wake.wait(max(0.0, self._timers[0][0] - self._clock()))
+        self._fire_timers()
+        return True
+
+    def _fire_timers(self) -> bool:
+        fired = False
+        while self._timers and self._timers[0][0] <= self._clock():
+            _, task_id = heapq.heappop(self._timers)
+            self._tell(n.RetryDue(task_id, self._clock()))
+            fired = True
+        return fired
+
+    def _read_inbox(self) -> None:
+        inbox = self.execution_context.inbox
+        while inbox:
+            self._tell(inbox.popleft())
+
+    # -- the machine --------------------------------------------------------------------------------------------
+
+    def _tell(self, news: n.News) -> None:
+        for command in advance(self._plan, self._state, news).commands:
+            if isinstance(command, n.RunTask):
+                self._push(command.task_id)
+            elif isinstance(command, n.ArmRetry):
+                heapq.heappush(self._timers, (command.due, command.task_id))
+            elif isinstance(command, n.WithdrawRequests):
+                self.execution_context.feedback_manager.withdraw(command.task_id)
+
+    def _push(self, task_id: str) -> None:
+        if not self._by_priority:
+            self._ready.append(task_id)
+            return
+        task = self._plan.tasks.get(task_id)
+        heapq.heappush(self._heap, (task.priority if task else 0, next(self._arrival), task_id))
+
+    def _next_ready(self) -> str | None:
+        """The next task that is still ready, by priority and arrival."""
+        while self._ready or self._heap:
+            task_id = heapq.heappop(self._heap)[2] if self._by_priority else self._ready.popleft()
+            if self._state.tasks[task_id].status is _READY:
+                return task_id
+        return None
+
+    def _begin(self, task_id: str) -> Call | None:
+        """Start an execution; None when it was carried out in place, or is not to run any more."""
+        self._tell(n.TaskStarted(task_id, self._clock(), ""))
+        state = self._state.tasks[task_id]
+        if state.status is not TaskStatus.RUNNING:
+            return None
+        task = self._plan.tasks.get(task_id)
+        if task is not None and kinds.is_inline(task):
+            port = LocalFeedback(self.execution_context.feedback_manager, self._clock)
+            self._tell(kinds.carry_out(self._plan, self._state, task_id, feedback=port, at=self._clock()))
+            return None
+        try:
+            return self._call(task or self._plan.dynamic(task_id, state.uses, state.settings), state)
+        except EngineError as error:
+            self._tell(n.TaskFailed(task_id=task_id, at=self._clock(), error=str(error), kind="invalid", retryable=False))
+            return None
+
+    def _call(self, task: PlanTask, state: TaskState) -> Call:
+        context = self.execution_context
+        wrapper = self._wrapper(state)
+        by_name, main = upstream(self._plan, self._state, state.task_id)
+        execution = Execution(
+            run_id=context.run_id, task_id=state.task_id, iteration=state.iteration, attempt=state.attempt,
+            cycle_count=state.cycle_count, inputs=self._state.inputs, channels=context.channels,
+            feedback=LocalFeedback(context.feedback_manager, self._clock),
+            steps=MemorySteps(context.step_results, state.task_id, state.iteration),
+            functions=context.functions, max_cycle=task.max_cycle,
+        )  # fmt: skip
+        sources = Sources(
+            params=kinds.resolved_params(self._plan, self._state, state.task_id), given=state.args or {},
+            inputs=self._state.inputs, by_name=by_name, main=main,
+        )  # fmt: skip
+        return Call(task=wrapper, execution=execution, sources=sources, timeout=task.timeout)
+
+    def _wrapper(self, state: TaskState) -> TaskWrapper:
+        """The function of an execution: its own, or the one it was made or iterated with."""
+        if state.uses is None:
+            planned = self._workflow.wrapper(state.task_id)
+            if planned is not None:
+                return planned
+            raise WorkflowStateError(f"Task {state.task_id!r} has no function.")
+        found: Callable[..., Any] | None = self.execution_context.functions.get(state.uses)
+        if found is None:
+            found = registered().get(state.uses)
+        if found is None:
+            raise WorkflowStateError(f"Task {state.task_id!r}: there is no function {state.uses!r}.")
+        return found if isinstance(found, TaskWrapper) else _anonymous(state.uses, found)
+
+    def _finish(self, outcome: Outcome) -> None:
+        """Fold the outcome in; the writes of a body count only if its success does."""
+        news = outcome.news
+        if outcome.writes and self._state.tasks[news.task_id].status is TaskStatus.RUNNING:
+            try:
+                self.execution_context.channels.commit(outcome.writes)
+            except TypeError as error:
+                news = n.TaskFailed(task_id=news.task_id, at=news.at, error=f"channel write: {error}", kind="invalid", retryable=False)
+        if isinstance(news, n.TaskSuspended):
+            self._suspend(news)
+        else:
+            self._tell(news)
+            if isinstance(news, n.TaskFinished):  # what it asked without waiting is of no use any more
+                self.execution_context.feedback_manager.withdraw(news.task_id)
+
+    def _suspend(self, news: n.TaskSuspended) -> None:
+        """An answer that came between asking and suspending was told already: tell it again afterwards."""
+        self._tell(news)
+        if self._state.tasks[news.task_id].status is not TaskStatus.FEEDBACK_REQUIRED:
+            return
+        manager = self.execution_context.feedback_manager
+        feedback_id = manager.open(news.requests[-1], at=self._clock())
+        answer = manager.answer_of(feedback_id)
+        if answer is not None:
+            self._tell(
+                n.Answered(
+                    task_id=news.task_id, at=self._clock(), decision=answer.decision, feedback_id=feedback_id,
+                    reason=answer.reason, reraise=news.requests[-1].on_reject == "raise", data=news.requests[-1].data,
+                )  # fmt: skip
+            )
+
+
+def _anonymous(name: str, func: Callable[..., Any]) -> TaskWrapper:
+    """A plain function as a task of this run only: it is not registered."""
+    wrapper = TaskWrapper.__new__(TaskWrapper)
+    wrapper._name, wrapper.func, wrapper.retry_on = name, func, Exception
+    return wrapper
+
+
+def _check_inputs(plan: Plan, inputs: dict[str, Any]) -> None:
+    if plan.inputs_schema and (error := value_error(dict(plan.inputs_schema), inputs)):
+        raise InvalidInput(f"The inputs do not fit the workflow: {error}", errors=[{"path": "inputs", "message": error}])
+
+
+def local_runner(workflow: WorkflowContext, start_node: str | None, max_steps: int | None, inputs: dict[str, Any] | None) -> LocalRunner:
+    return LocalRunner(workflow, start_node, max_steps, inputs)
