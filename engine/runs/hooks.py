@@ -1,0 +1,54 @@
+"""Two ports that the edges fill: how ready work is sent to workers, how browsers hear of news.
+
+Both are called after the commit, must not block and must not raise. Without them a run still records;
+ready attempts then wait for the engine process, and browsers for their next look.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchMessage:
+    """An attempt to be published. Who claims it must show the same nonce."""
+
+    attempt_id: int
+    nonce: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """The run has events up to `seq`. `feedback`: ids of requests that were opened, decided or closed."""
+
+    run: str
+    seq: int
+    feedback: tuple[str, ...] = ()
+
+
+dispatch: Callable[[list[DispatchMessage]], None] | None = None
+announce: Callable[[Hint], None] | None = None
+
+
+def send(messages: list[DispatchMessage]) -> None:
+    """Publish what was just committed, if somebody can; the engine process repeats what gets lost."""
+    if not messages or dispatch is None:
+        return
+    try:
+        dispatch(messages)
+    except Exception:  # a failing wire must not turn a committed change into an error for its caller
+        log.exception("runs: cannot hand %d attempts to the wire", len(messages))
+
+
+def tell(hint: Hint) -> None:
+    if announce is None:
+        return
+    try:
+        announce(hint)
+    except Exception:  # as above: hints are only hints
+        log.exception("runs: cannot announce events of run %s", hint.run)
