@@ -224,7 +224,7 @@ def _task_finished(fold: Fold, event: n.TaskFinished) -> None:
         if wishes.iterate:
             _iterate(fold, task, plan_task, wishes)
             return
-    if fold.loops_of(task):
+    if plan_task.loops:
         fold.move(task, _PLANNED)
         if not task.children:
             _ended(fold, task, SUCCESS)

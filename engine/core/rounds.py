@@ -6,7 +6,7 @@ from engine.core.cycle import is_close, may_run_again
 from engine.core.errors import ExpressionError
 from engine.core.fold import Fold
 from engine.core.plan import Converge, PlanEdge, PlanLoop
-from engine.core.routes import ERROR, FIRES, LOOP_FAILED, REJECTED, arrive, decide, fail_run, holds
+from engine.core.routes import ERROR, FIRES, LOOP_FAILED, REJECTED, arrive, count_arrival, decide, fail_run, holds
 from engine.core.scope import edge_value, expression_scope, source_value
 from engine.core.state import LoopState, TaskState, TaskStatus
 
@@ -93,11 +93,10 @@ def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str
     again = frozenset(edge.again) | frozenset(edge.again_groups)
     _reopen_others(fold, loop, again)
     for group_id in edge.again_groups:
-        group = fold.state.groups[group_id]
-        group.arrived, group.worked, group.failed, group.outcome = 0, 0, [], None
+        _reset_group(fold, group_id, again)
     for task_id in edge.again:
         task = tasks[task_id]
-        task.fired = [index for index in task.fired if plan.edges[index].source not in again]
+        task.fired = [i for i in task.fired if plan.edges[i].loop is None and plan.edges[i].source not in again]
         task.dead = [index for index in task.dead if plan.edges[index].source not in again]
         fold.changed.add(task_id)
         if task_id in edge.heads:
@@ -110,8 +109,17 @@ def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str
         _start_again(fold, tasks[head], edge, carried)
 
 
+def _reset_group(fold: Fold, group_id: str, again: frozenset[str]) -> None:
+    """A new pass of a group: members outside the body have arrived already and do not come again."""
+    group, state = fold.plan.groups[group_id], fold.state.groups[group_id]
+    state.arrived, state.worked, state.failed, state.outcome = 0, 0, [], None
+    for member in group.members:
+        how = None if member in again else fold.state.tasks[member].how
+        if how is not None and all(fold.state.loops[index].ended for index in group.leaves.get(member, ())):
+            count_arrival(state, member, how)
+
+
 def _start_again(fold: Fold, head: TaskState, edge: PlanEdge, carried: object) -> None:
-    head.fired = [index for index in head.fired if fold.plan.edges[index].loop is None]
     head.fired.append(edge.index)
     if head.status is _PLANNED:
         fold.begin_iteration(head)
@@ -186,7 +194,7 @@ def settle_planned(fold: Fold, task: TaskState) -> None:
     """planned → success → completed once no loop around the task can go on and no joined child is open."""
     if task.status is not _PLANNED or task.children:
         return
-    if all(fold.state.loops[index].ended for index in fold.loops_of(task)):
+    if all(fold.state.loops[index].ended for index in fold.task(task).loops):
         task.outcome = "success"
         fold.move(task, _SUCCESS)
         fold.move(task, _COMPLETED, {"outcome": "success", **({"reason": task.reason} if task.reason else {})})

@@ -119,16 +119,20 @@ def skip(fold: Fold, task: TaskState, *, outcome: str = "skipped", how: str = SK
 
 def arrive(fold: Fold, group: PlanGroup, member: str, how: str) -> None:
     """A member has ended; with the last one the group is decided."""
-    state: GroupState = fold.state.groups[group.id]
+    state = fold.state.groups[group.id]
+    count_arrival(state, member, how)
+    if state.arrived < len(group.members):
+        return
+    state.outcome = group_outcome(group, state)
+    fold.queue.append((group.id, state.outcome))
+
+
+def count_arrival(state: GroupState, member: str, how: str) -> None:
     state.arrived += 1
     if how in (SUCCESS, IGNORED, HUMAN_SKIP):
         state.worked += 1
     elif how in (ERROR, REJECTED, LOOP_FAILED):
         state.failed.append(member)
-    if state.arrived < len(group.members):
-        return
-    state.outcome = group_outcome(group, state)
-    fold.queue.append((group.id, state.outcome))
 
 
 def group_outcome(group: PlanGroup, state: GroupState) -> str:
