@@ -44,6 +44,11 @@ def acting_via(door: str) -> Iterator[None]:
         _via.reset(token)
 
 
+def enter_by(door: str) -> None:
+    """Name the door for the rest of the `acting_via` block that is open, once more is known about the caller."""
+    _via.set(door)
+
+
 def write(
     actor: Actor,
     action: str,

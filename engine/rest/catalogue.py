@@ -1,0 +1,36 @@
+"""What the site offers and how it is doing: registered tasks, metrics, the audit log."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from engine.core import registry
+from engine.rest import shapes
+from engine.rest.base import ApiView, page, paging, shown
+from engine.rest.openapi import PAGING, answers, query
+from engine.runs import api
+
+
+class Tasks(ApiView):
+    @extend_schema(operation_id="list_tasks", responses=answers(shapes.CatalogueShape))
+    def get(self, request: Request) -> Response:
+        return Response({"results": registry.catalogue(), "kinds": registry.kinds()})
+
+
+class Metrics(ApiView):
+    @extend_schema(operation_id="metrics", responses=answers(shapes.MetricsShape))
+    def get(self, request: Request) -> Response:
+        return Response(shown(api.metrics(request.user)))
+
+
+class Audit(ApiView):
+    @extend_schema(
+        operation_id="audit",
+        parameters=[query("action"), query("actor", "a user name"), query("obj_type"), query("obj_id"), *PAGING],
+        responses=answers(shapes.listed(shapes.AuditShape)),
+    )
+    def get(self, request: Request) -> Response:
+        filters = {name: request.query_params.get(name) or None for name in ("action", "actor", "obj_type", "obj_id")}
+        return page(request, api.audit(request.user, **filters, **paging(request)))

@@ -1,0 +1,316 @@
+"""The JSON shapes of requests and answers. Requests are checked by them; answers are described by them.
+
+Answers come as finished dictionaries from `engine.runs.data`; `tests/rest` holds both sides together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field, inline_serializer
+from rest_framework import serializers
+from rest_framework.serializers import Serializer
+
+DECISIONS = ("approve", "reject", "skip", "answer")
+MODES = ("live", "test")
+
+
+@extend_schema_field(OpenApiTypes.OBJECT)
+class ObjectField(serializers.JSONField):
+    """A JSON object, kept as it is."""
+
+    default_error_messages = {"object": "must be a JSON object."}  # noqa: RUF012  DRF's own form
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            self.fail("object")
+        return super().to_internal_value(data)
+
+
+@extend_schema_field(OpenApiTypes.ANY)
+class AnyField(serializers.JSONField):
+    """Any JSON value, null included."""
+
+
+class ProblemShape(Serializer[Any]):
+    """RFC 9457. Further members depend on the code."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField()
+    errors = serializers.ListField(child=ObjectField())
+
+
+class DefinitionProblem(Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    path = serializers.CharField(allow_blank=True)
+
+
+class ProblemsShape(Serializer[Any]):
+    problems = DefinitionProblem(many=True)
+
+
+class WorkflowCreate(Serializer[Any]):
+    name = serializers.CharField(max_length=100)
+    document = ObjectField()
+
+
+class WorkflowImport(Serializer[Any]):
+    name = serializers.CharField(max_length=100, required=False)
+    document = ObjectField()
+
+
+class DraftSave(Serializer[Any]):
+    name = serializers.CharField(max_length=100, required=False)
+    document = ObjectField(required=False)
+
+
+class ValidateBody(Serializer[Any]):
+    document = ObjectField()
+
+
+class PublishBody(Serializer[Any]):
+    note = serializers.CharField(max_length=2_000, required=False, allow_blank=True, default="")
+    base_revision = serializers.IntegerField(required=False, min_value=0)
+
+
+class WorkflowShape(Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    slug = serializers.CharField()
+    document = ObjectField()
+    draft_revision = serializers.IntegerField()
+    latest_version = serializers.IntegerField(allow_null=True)
+    archived_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    updated_by = serializers.CharField(allow_blank=True)
+
+
+class VersionShape(Serializer[Any]):
+    workflow = serializers.UUIDField()
+    number = serializers.IntegerField()
+    note = serializers.CharField(allow_blank=True)
+    document = ObjectField()
+    published_at = serializers.DateTimeField()
+    published_by = serializers.CharField(allow_blank=True)
+
+
+class WorkflowStatusShape(Serializer[Any]):
+    workflow_id = serializers.CharField()
+    run_id = serializers.CharField(allow_null=True)
+    status = serializers.CharField()
+    tasks_completed = serializers.IntegerField()
+    tasks_pending = serializers.IntegerField()
+    start_time = serializers.DateTimeField(allow_null=True)
+
+
+class StopShape(Serializer[Any]):
+    message = serializers.CharField()
+    stopped = serializers.ListField(child=serializers.CharField())
+
+
+class RunStart(Serializer[Any]):
+    workflow = serializers.CharField(max_length=100)
+    version = serializers.IntegerField(required=False, allow_null=True, min_value=1, default=None)
+    inputs = ObjectField(required=False, allow_null=True, default=None)
+    mode = serializers.ChoiceField(choices=MODES, required=False, default="live")
+
+
+class ReasonBody(Serializer[Any]):
+    reason = serializers.CharField(max_length=2_000, required=False, allow_null=True, allow_blank=True, default=None)
+
+
+class RetryBody(Serializer[Any]):
+    def get_fields(self) -> dict[str, Any]:
+        # The key is a reserved word of Python, so it cannot be an attribute.
+        start = serializers.CharField(
+            max_length=200, required=False, default="failed", help_text='"failed", or the id of a task'
+        )
+        return {"from": start}
+
+
+class TaskShape(Serializer[Any]):
+    id = serializers.CharField()
+    kind = serializers.CharField()
+    label = serializers.CharField()
+    uses = serializers.CharField(allow_null=True)
+    parent = serializers.CharField(allow_null=True)
+    status = serializers.CharField()
+    outcome = serializers.CharField(allow_null=True)
+    reason = serializers.CharField(allow_null=True)
+    error = serializers.CharField(allow_null=True)
+    iteration = serializers.IntegerField()
+    attempt = serializers.IntegerField()
+    version = serializers.IntegerField(help_text="grows with every change of this task")
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+
+class RunShape(Serializer[Any]):
+    """In lists `tasks` is empty and `definition` null."""
+
+    id = serializers.UUIDField()
+    workflow = serializers.UUIDField()
+    workflow_name = serializers.CharField()
+    workflow_slug = serializers.CharField()
+    version = serializers.IntegerField()
+    status = serializers.CharField()
+    reason = serializers.CharField(allow_null=True)
+    mode = serializers.CharField()
+    seq = serializers.IntegerField()
+    inputs = ObjectField()
+    open_feedback = serializers.IntegerField()
+    retry_of = serializers.CharField(allow_null=True)
+    started_by = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+    tasks = TaskShape(many=True)
+    definition = ObjectField(allow_null=True)
+
+
+class RunStatusShape(Serializer[Any]):
+    id = serializers.UUIDField()
+    workflow = serializers.UUIDField()
+    status = serializers.CharField()
+    reason = serializers.CharField(allow_null=True)
+    seq = serializers.IntegerField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+    tasks = ObjectField(help_text="number of tasks by status")
+    tasks_completed = serializers.IntegerField()
+    tasks_pending = serializers.IntegerField()
+    open_feedback = serializers.IntegerField()
+
+
+class EventShape(Serializer[Any]):
+    def get_fields(self) -> dict[str, Any]:
+        return {
+            "seq": serializers.IntegerField(),
+            "type": serializers.CharField(),
+            "task_id": serializers.CharField(allow_null=True),
+            "from": serializers.CharField(allow_null=True),
+            "to": serializers.CharField(allow_null=True),
+            "iteration": serializers.IntegerField(allow_null=True),
+            "attempt": serializers.IntegerField(allow_null=True),
+            "at": serializers.DateTimeField(),
+            "data": ObjectField(required=False),
+        }
+
+
+class EventsShape(Serializer[Any]):
+    results = EventShape(many=True)
+    last_seq = serializers.IntegerField()
+
+
+class AnswerBody(Serializer[Any]):
+    decision = serializers.ChoiceField(choices=DECISIONS)
+    value = AnyField(required=False, allow_null=True, default=None)
+    data = AnyField(required=False, allow_null=True, default=None)
+    reason = serializers.CharField(max_length=10_000, required=False, allow_null=True, allow_blank=True, default=None)
+    payload_hash = serializers.CharField(max_length=128, required=False, allow_null=True, default=None)
+
+
+class CommentBody(Serializer[Any]):
+    text = serializers.CharField(max_length=10_000)
+
+
+class DecisionShape(Serializer[Any]):
+    decision = serializers.CharField()
+    by = serializers.CharField()
+    at = serializers.DateTimeField()
+    via = serializers.CharField()
+    reason = serializers.CharField(allow_null=True)
+    value = AnyField(allow_null=True)
+
+
+class FeedbackShape(Serializer[Any]):
+    id = serializers.UUIDField()
+    run = serializers.UUIDField()
+    workflow = serializers.UUIDField()
+    workflow_name = serializers.CharField()
+    workflow_version = serializers.IntegerField()
+    task_id = serializers.CharField()
+    label = serializers.CharField()
+    iteration = serializers.IntegerField()
+    kind = serializers.CharField()
+    prompt = serializers.CharField(allow_blank=True)
+    data = AnyField(allow_null=True)
+    payload_hash = serializers.CharField()
+    version = serializers.IntegerField()
+    state = serializers.CharField()
+    options = serializers.ListField(child=serializers.CharField())
+    schema = AnyField(allow_null=True)
+    editable = serializers.BooleanField()
+    assignees = ObjectField()
+    requested_by = serializers.CharField(allow_blank=True)
+    on_timeout = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    due_at = serializers.DateTimeField(allow_null=True)
+    closed_at = serializers.DateTimeField(allow_null=True)
+    decision = DecisionShape(allow_null=True)
+
+
+class AttemptShape(Serializer[Any]):
+    iteration = serializers.IntegerField()
+    number = serializers.IntegerField()
+    token = serializers.IntegerField()
+    state = serializers.CharField()
+    worker = serializers.CharField(allow_null=True)
+    queued_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+    inputs = AnyField(allow_null=True)
+    result = AnyField(allow_null=True)
+    error = serializers.CharField(allow_null=True)
+    traceback = serializers.CharField(allow_null=True)
+
+
+class TaskDetailShape(TaskShape):
+    run = serializers.UUIDField()
+    result = AnyField(allow_null=True)
+    attempts = AttemptShape(many=True)
+    feedback = FeedbackShape(many=True)
+    events = EventShape(many=True)
+
+
+class CatalogueTask(Serializer[Any]):
+    name = serializers.CharField()
+    doc = serializers.CharField(allow_blank=True)
+    module = serializers.CharField()
+    parameters = ObjectField()
+    defaults = ObjectField()
+
+
+class CatalogueShape(Serializer[Any]):
+    results = CatalogueTask(many=True)
+    kinds = serializers.ListField(child=ObjectField())
+
+
+class MetricsShape(Serializer[Any]):
+    tasks_executed = serializers.IntegerField()
+    tasks_failed = serializers.IntegerField()
+    average_execution_time = serializers.FloatField(help_text="seconds")
+    uptime = serializers.FloatField(help_text="seconds")
+
+
+class AuditShape(Serializer[Any]):
+    id = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    actor = serializers.CharField()
+    action = serializers.CharField()
+    obj_type = serializers.CharField()
+    obj_id = serializers.CharField()
+    via = serializers.CharField()
+    data = ObjectField()
+
+
+def listed(item: type[Serializer[Any]]) -> Any:
+    """The shape of one page of `item`s."""
+    fields: dict[str, Any] = {"results": item(many=True), "next": serializers.URLField(allow_null=True)}
+    return inline_serializer(f"{item.__name__.removesuffix('Shape')}List", fields)

@@ -1,0 +1,51 @@
+"""The addresses under `/api/v1/`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from engine.rest import catalogue, feedback, runs, workflows
+from engine.rest.base import ApiView
+from engine.rest.openapi import SETTINGS
+
+app_name = "api"
+
+_guarded: dict[str, Any] = {
+    "authentication_classes": list(ApiView.authentication_classes),
+    "permission_classes": list(ApiView.permission_classes),
+    "custom_settings": SETTINGS,
+}
+
+urlpatterns = [
+    path("workflows/", workflows.Workflows.as_view(), name="workflows"),
+    path("workflows/validate/", workflows.Validate.as_view(), name="validate"),
+    path("workflows/import/", workflows.Import.as_view(), name="import"),
+    path("workflows/<slug:workflow>/", workflows.Workflow.as_view(), name="workflow"),
+    path("workflows/<slug:workflow>/versions/", workflows.Versions.as_view(), name="versions"),
+    path("workflows/<slug:workflow>/versions/<int:number>/", workflows.Version.as_view(), name="version"),
+    path("workflows/<slug:workflow>/export/", workflows.Export.as_view(), name="export"),
+    path("workflows/<slug:workflow>/status/", workflows.WorkflowStatus.as_view(), name="workflow-status"),
+    path("workflows/<slug:workflow>/stop/", workflows.WorkflowStop.as_view(), name="workflow-stop"),
+    path("runs/", runs.Runs.as_view(), name="runs"),
+    path("runs/<slug:run>/", runs.Run.as_view(), name="run"),
+    path("runs/<slug:run>/status/", runs.RunStatus.as_view(), name="run-status"),
+    path("runs/<slug:run>/events/", runs.RunEvents.as_view(), name="run-events"),
+    path("runs/<slug:run>/tasks/<str:task_id>/", runs.RunTask.as_view(), name="run-task"),
+    path("runs/<slug:run>/stop/", runs.RunStop.as_view(), name="run-stop"),
+    path("runs/<slug:run>/pause/", runs.RunPause.as_view(), name="run-pause"),
+    path("runs/<slug:run>/resume/", runs.RunResume.as_view(), name="run-resume"),
+    path("runs/<slug:run>/retry/", runs.RunRetry.as_view(), name="run-retry"),
+    path("feedback/", feedback.FeedbackList.as_view(), name="feedback"),
+    path("feedback/<slug:feedback>/", feedback.FeedbackItem.as_view(), name="feedback-item"),
+    path("feedback/<slug:feedback>/answer/", feedback.FeedbackAnswer.as_view(), name="feedback-answer"),
+    path("tasks/", catalogue.Tasks.as_view(), name="tasks"),
+    path("metrics/", catalogue.Metrics.as_view(), name="metrics"),
+    path("audit/", catalogue.Audit.as_view(), name="audit"),
+    path("schema/", SpectacularAPIView.as_view(**_guarded), name="schema"),
+    # A page for people: without a session it leads to the login. The split view needs no inline script.
+    path("docs/", login_required(SpectacularSwaggerSplitView.as_view(url_name="api:schema", **_guarded)), name="docs"),
+]
