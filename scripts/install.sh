@@ -1,0 +1,36 @@
+#!/bin/sh
+# Installs exactly what a lock file names: with uv, which is quick, or with pip where uv finds no way out.
+#   install.sh uv PYTHON | packages LOCK | frontend FOLDER
+set -eu
+cd "$(dirname "$0")/.."
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+pip_install() {
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$1"
+}
+
+case "$1" in
+uv)
+    echo "Making the Python environment in .venv."
+    [ -x .venv/bin/python ] && .venv/bin/python -c '' 2>/dev/null || "$2" -m venv --clear .venv
+    pip_install scripts/uv.lock || fail "uv could not be installed. Is the Python package index reachable?
+A mirror is chosen as pip does it: PIP_INDEX_URL, or a pip.conf. Then run the command again."
+    ;;
+packages)
+    echo "Installing the Python packages of $2."
+    .venv/bin/uv pip install --quiet --no-config --python .venv/bin/python --compile-bytecode \
+        --require-hashes -r "$2" 2>.venv/uv.log && exit 0
+    echo "uv could not install them (.venv/uv.log says why); trying pip, which takes longer." >&2
+    pip_install "$2" || fail "The Python packages of $2 could not be installed. Is the Python package index reachable?"
+    ;;
+frontend)
+    echo "Installing the packages of the pages."
+    cd "$2" && npm ci --silent --no-audit --no-fund || fail "The packages in $2 could not be installed.
+Is the npm registry reachable? \`npm ci\` in that folder says more."
+    ;;
+*) fail "install.sh: unknown part '$1'" ;;
+esac
