@@ -190,37 +190,48 @@ class _Compiler:
         """Mark the loop edges; returns the tasks the workflow starts with."""
         for edge in edges:
             edge.is_loop = edge.link.given.get("loop") is True
-        forward = [arc for arc in arcs if arc.edge is None or not edges[arc.edge].is_loop]
+        while True:
+            forward = [arc for arc in arcs if arc.edge is None or not edges[arc.edge].is_loop]
+            starts, closing, reached = self._search(forward)
+            marked = [edges[forward[i].edge] for i in closing if forward[i].edge is not None]  # type: ignore[index]
+            for edge in marked:
+                self._close(edge)
+            # An edge to a group is one edge with several arrows: without it others may close nothing any more.
+            if self.found or not any(edge.target in self.groups for edge in marked):
+                break
+        for index in closing:
+            if forward[index].edge is None:
+                self._refuse_group(forward[index].target)
+        for task_id in self.nodes:
+            if task_id not in reached:
+                message = f"task {task_id!r} cannot be reached from the start of the workflow; draw an edge to it"
+                self.problem("unreachable_task", message, self.place[task_id])
+        self._check_declared(edges, arcs)
+        return tuple(starts)
+
+    def _search(self, forward: list[_Arc]) -> tuple[list[str], list[int], set[str]]:
+        """(start tasks, arcs that close a cycle in order, nodes reached) of the graph of `forward` arcs."""
         entered = {arc.target for arc in forward}
         starts = [task_id for task_id in self.nodes if task_id not in entered] or list(self.nodes)[:1]
         out: dict[str, list[int]] = {}
         for index, arc in enumerate(forward):
             out.setdefault(arc.source, []).append(index)
-        names = [*self.nodes, *self.groups]
-        closing, reached = closing_edges(names, out, [arc.target for arc in forward], starts)
-        for task_id in self.nodes:
-            if task_id not in reached:
-                message = f"task {task_id!r} cannot be reached from the start of the workflow; draw an edge to it"
-                self.problem("unreachable_task", message, self.place[task_id])
-        for index in sorted(closing):
-            self._close(forward[index], edges)
-        self._check_declared(edges, arcs, reached)
-        return tuple(starts)
+        closing, reached = closing_edges([*self.nodes, *self.groups], out, [arc.target for arc in forward], starts)
+        return starts, sorted(closing), reached
 
-    def _close(self, arc: _Arc, edges: list[_Edge]) -> None:
-        if arc.edge is None:
-            index = next(i for i, group in enumerate(self.definition.groups) if group.id == arc.target)
-            message = f"a cycle leads into the middle of group {arc.target!r}; draw the loop edge to the whole group"
-            self.problem("loop_into_group", message, f"groups[{index}]")
-            return
-        edge = edges[arc.edge]
+    def _close(self, edge: _Edge) -> None:
         if edge.link.given.get("loop") is False:
             message = f"{edge.source!r} → {edge.target!r} closes a cycle, but is marked loop: false"
             self.problem("cycle_not_allowed", message, f"{edge.place}.loop")
             return
         edge.is_loop = True
 
-    def _check_declared(self, edges: list[_Edge], arcs: list[_Arc], reached: set[str]) -> None:
+    def _refuse_group(self, group_id: str) -> None:
+        index = next(i for i, group in enumerate(self.definition.groups) if group.id == group_id)
+        message = f"a cycle leads into the middle of group {group_id!r}; draw the loop edge to the whole group"
+        self.problem("loop_into_group", message, f"groups[{index}]")
+
+    def _check_declared(self, edges: list[_Edge], arcs: list[_Arc]) -> None:
         out: dict[str, list[str]] = {}
         for arc in arcs:
             if arc.edge is None or not edges[arc.edge].is_loop:

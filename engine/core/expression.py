@@ -27,6 +27,7 @@ _STRING = re.compile(r"""[rRbB]{0,2}("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
 _TOKEN = re.compile(r"[A-Za-z_]\w*|\d+(?:\.\d+)?|&&|\|\||[<>=!]=|[^\s\w]")
 _FORBIDDEN = re.compile(r"\.\s*(all|exists|exists_one|map|filter|matches)\s*\(|\bmatches\s*\(")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_VARIABLE = re.compile(r"(?<![\w.])[A-Za-z_]\w*")  # not a field, which follows a dot
 
 
 class Expression:
@@ -76,7 +77,7 @@ def _check(source: str, task_ids: frozenset[str]) -> frozenset[str]:
     if forbidden := _FORBIDDEN.search(bare):
         raise ExpressionError(source, f"{forbidden.group().strip('. (')!r} is not available in expressions")
     known = task_ids | {"inputs", "tasks", "channels", "iteration", "result"}
-    return frozenset(name for name in _IDENTIFIER.findall(bare) if name in known)
+    return frozenset(name for name in _VARIABLE.findall(re.sub(r"\s*\.\s*", ".", bare)) if name in known)
 
 
 @lru_cache(maxsize=4096)

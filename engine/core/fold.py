@@ -117,6 +117,8 @@ class Fold:
         task.args, task.uses = None, (task.uses if task.parent is not None else None)
         task.handled = task.tolerated = task.resumed = False
         task.children, task.child_error = 0, None
+        if task.arrived:
+            task.arrived = []
         self.changed.add(task.task_id)
 
     def new_life(self, task: TaskState) -> None:

@@ -88,9 +88,9 @@ def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str
             tasks[member].handled = True
     judge(fold, only=frozenset(edge.again))
     state.passes += 1
-    state.sources = {}
     fold.note("loop_taken", tasks[edge.heads[0]], {"loop": loop.index, "source": edge.source, "target": edge.target, "passes": state.passes})
     again = frozenset(edge.again) | frozenset(edge.again_groups)
+    state.sources = {index: end for index, end in state.sources.items() if plan.edges[int(index)].source not in again}
     _reopen_others(fold, loop, again)
     for group_id in edge.again_groups:
         _reset_group(fold, group_id, again)
@@ -114,9 +114,9 @@ def _reset_group(fold: Fold, group_id: str, again: frozenset[str]) -> None:
     group, state = fold.plan.groups[group_id], fold.state.groups[group_id]
     state.arrived, state.worked, state.failed, state.outcome = 0, 0, [], None
     for member in group.members:
-        how = None if member in again else fold.state.tasks[member].how
-        if how is not None and all(fold.state.loops[index].ended for index in group.leaves.get(member, ())):
-            count_arrival(state, member, how)
+        task = fold.state.tasks[member]
+        if member not in again and group_id in task.arrived and task.how is not None:
+            count_arrival(state, member, task.how)
 
 
 def _start_again(fold: Fold, head: TaskState, edge: PlanEdge, carried: object) -> None:
@@ -158,6 +158,9 @@ def _end(fold: Fold, loop: PlanLoop, state: LoopState, reason: str) -> None:
     for index in loop.exits:
         edge = plan.edges[index]
         how = end_of(fold, edge.source)
+        target = tasks[edge.target]
+        if edge.index in target.fired or edge.index in target.dead:
+            continue  # decided when a loop that overlaps with this one let it pass
         if how is not None and all(fold.state.loops[other].ended for other in edge.leaves):
             decide(fold, edge, LOOP_FAILED if failed and edge.source not in marked else how)
     for member, group_id in loop.members:

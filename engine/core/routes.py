@@ -119,7 +119,11 @@ def skip(fold: Fold, task: TaskState, *, outcome: str = "skipped", how: str = SK
 
 def arrive(fold: Fold, group: PlanGroup, member: str, how: str) -> None:
     """A member has ended; with the last one the group is decided."""
-    state = fold.state.groups[group.id]
+    state, task = fold.state.groups[group.id], fold.state.tasks[member]
+    if state.outcome is not None or group.id in task.arrived:
+        return
+    task.arrived.append(group.id)
+    fold.changed.add(member)
     count_arrival(state, member, how)
     if state.arrived < len(group.members):
         return

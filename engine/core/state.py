@@ -81,6 +81,7 @@ class TaskState:
     reason: str | None = None
     fired: list[int] = field(default_factory=list)  # plan edges into it that fired in this life, in order
     dead: list[int] = field(default_factory=list)  # plan edges into it that can no longer fire
+    arrived: list[str] = field(default_factory=list)  # groups it has arrived at in this life
     carried: Any = None  # what a loop edge over an error or a rejection handed to this head
     how: str | None = None  # how its last execution ended, as the edges out of it see it
     handled: bool = False  # an edge took care of its failure or rejection

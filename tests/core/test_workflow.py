@@ -1,0 +1,374 @@
+"""The library as an author uses it: tasks, operators, `execute`, arguments, channels and people."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from engine import (
+    DefinitionError, FeedbackRejectedException, TaskExecutionContext, WorkflowContext, WorkflowMonitor, WorkflowStateError,
+    channel_pull, channel_push, task, workflow,
+)  # fmt: skip
+
+
+def test_importing_the_library_leaves_django_out():
+    code = "import engine, sys; assert 'django' not in sys.modules; from engine.core.workflow import workflow"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("mode", ["sequential", "parallel"])
+def test_results_flow_along_a_pipeline_with_a_group(mode):
+    @task
+    def a():
+        return 1
+
+    @task
+    def b(a):
+        return a + 1
+
+    @task
+    def c(a):
+        return a + 2
+
+    @task
+    def d(b, c):
+        return b + c
+
+    with workflow("w", execution_mode=mode) as wf:
+        a >> (b | c) >> d
+        result = wf.execute()
+    assert (result.status, result.results) == ("succeeded", {"a": 1, "b": 2, "c": 3, "d": 5})
+
+
+def test_a_loop_runs_as_often_as_its_head_may():
+    calls = []
+
+    @task(max_cycle=3)
+    def draft(context):
+        calls.append(context.iteration)
+        return context.iteration
+
+    @task
+    def review(draft):
+        return draft * 10
+
+    with workflow("loop") as wf:
+        draft >> review >> draft
+        result = wf.execute()
+    assert (calls, result.results, result.reason("draft")) == ([1, 2, 3], {"draft": 3, "review": 30}, "cycle_limit")
+
+
+def test_the_head_gets_the_loops_result_and_keeps_its_first_input_by_name():
+    @task
+    def seed():
+        return {"n": 1}
+
+    @task(max_cycle=3)
+    def grow(seed, n=0):
+        return {"n": n + seed["n"]}
+
+    with workflow("w") as wf:
+        seed >> grow
+        wf.add_edge(grow, grow)
+        result = wf.execute()
+    assert result.results["grow"] == {"n": 4}
+
+
+def test_next_iteration_hands_its_arguments_on():
+    @task(max_cycle=5)
+    def count(context, value=0):
+        if value < 3:
+            context.next_iteration(value=value + 1)
+        return value
+
+    with workflow("w") as wf:
+        wf.add(count)
+        result = wf.execute()
+    assert (result.results["count"], result.state("count").iteration, result.reason("count")) == (3, 4, None)
+
+
+def test_a_parameter_that_nothing_fills_is_named():
+    @task
+    def lonely(topic, tone):
+        return topic + tone
+
+    with workflow("w") as wf:
+        wf.add(lonely)
+        result = wf.execute(inputs={"tone": "plain"})
+    assert result.status == "failed"
+    assert "'topic'" in result.error("lonely") and "inputs tone" in result.error("lonely")
+
+
+def test_channel_writes_of_a_failed_try_are_not_seen():
+    @task(max_retries=1, retry_delay=0)
+    def flaky(context):
+        context.get_channel("c").append("tries", context.attempt)
+        if context.attempt == 1:
+            raise OSError("busy")
+        return context.get_channel("c").get("tries")
+
+    with workflow("w") as wf:
+        wf.add(flaky)
+        result = wf.execute()
+    assert result.results["flaky"] == [2]
+    assert [attempt.error for attempt in result.attempts("flaky")] == ["OSError: busy", None]
+
+
+def test_results_travel_through_channels_by_decorator():
+    @task
+    @channel_push("numbers")
+    def give():
+        return 7
+
+    @task
+    @channel_pull({"seven": "numbers:give", "nothing": "numbers"})
+    def take(seven, nothing):
+        return (seven, nothing)
+
+    with workflow("w") as wf:
+        give >> take
+        result = wf.execute()
+    assert result.results["take"] == (7, None)
+
+
+def test_parallel_writers_lose_nothing():
+    def add(context: TaskExecutionContext) -> None:
+        for _ in range(50):
+            context.get_channel("c").incr("sum")
+
+    tasks = [task(name=f"add_{i}")(add) for i in range(8)]
+    with workflow("w", execution_mode="parallel") as wf:
+        wf.add(*tasks)
+        wf.execute()
+    assert wf.execution_context.get_channel("c").get("sum") == 400
+
+
+def test_a_question_stops_the_run_until_it_is_answered():
+    bodies = []
+
+    @task
+    def ask(context):
+        bodies.append("top")
+        return context.ask("text", "Which colour?", key="colour")
+
+    with workflow("w") as wf:
+        wf.add(ask)
+        assert wf.execute().status == "waiting"
+        manager = wf.execution_context.get_service("feedback_manager")
+        (feedback_id,) = manager.pending_feedback
+        assert manager.provide_feedback(feedback_id, 5) is False
+        assert manager.provide_text(feedback_id, "green") is True
+        assert manager.provide_text(feedback_id, "red") is False
+        result = wf.execute()
+    assert (result.status, result.results["ask"], len(bodies)) == ("succeeded", "green", 2)
+
+
+def test_a_step_runs_once_however_often_the_body_starts():
+    effects = []
+
+    @task
+    def ask(context):
+        context.step("mail", lambda: effects.append("sent"))
+        return context.ask("approval", "Go on?", {"n": 1})
+
+    with workflow("w") as wf:
+        wf.add(ask)
+        wf.execute()
+        manager = wf.execution_context.feedback_manager
+        manager.approve(next(iter(manager.pending_feedback)))
+        result = wf.execute()
+    assert (effects, result.results["ask"]) == (["sent"], {"n": 1})
+
+
+def test_a_rejection_can_be_raised_in_the_body():
+    @task
+    def ask(context):
+        try:
+            return context.ask("approval", "Go on?", on_reject="raise")
+        except FeedbackRejectedException as rejected:
+            return f"not now: {rejected.reason}"
+
+    with workflow("w") as wf:
+        wf.add(ask)
+        wf.execute()
+        manager = wf.execution_context.feedback_manager
+        manager.reject(next(iter(manager.pending_feedback)), "too late")
+        result = wf.execute()
+    assert result.results["ask"] == "not now: too late"
+
+
+def test_a_changed_question_parks_the_task():
+    asked = ["first"]
+
+    @task
+    def ask(context):
+        return context.ask("approval", "Go on?", asked[-1], key="q")
+
+    with workflow("w") as wf:
+        wf.add(ask)
+        wf.execute()
+        manager = wf.execution_context.feedback_manager
+        manager.approve(next(iter(manager.pending_feedback)))
+        asked.append("second")
+        result = wf.execute()
+    assert (result.status, result.reason("ask"), result.history("ask")[-1]) == ("waiting", "feedback_drift", "feedback_required")
+
+
+def test_an_answer_from_another_thread_moves_a_running_run():
+    @task
+    def slow(context):
+        manager = context.get_service("feedback_manager")
+        feedback_id = manager.request_approval(context.task_id, "x", "Go?")
+        answer = threading.Thread(target=lambda: wf.execution_context.feedback_manager.approve(feedback_id))
+        answer.start()
+        answer.join()
+        context.suspend_until_feedback(feedback_id)
+        return context.get_result()
+
+    with workflow("w") as wf:
+        wf.add(slow)
+        assert wf.execute().results["slow"] == "x"
+
+
+def test_a_task_can_make_others_and_wait_for_them():
+    @task
+    def square(n):
+        return n * n
+
+    @task
+    def spread(context):
+        context.map(square, [1, 2, 3])
+
+    @task
+    def after():
+        return "done"
+
+    with workflow("w") as wf:
+        wf.add(spread)
+        spread >> after
+        result = wf.execute()
+    squares = [value for task_id, value in result.results.items() if task_id.startswith("square_")]
+    assert (sorted(squares), result.results["after"]) == ([1, 4, 9], "done")
+
+
+def test_a_timeout_ends_a_try_as_an_error():
+    released = threading.Event()
+
+    @task(timeout=0.05, max_retries=0)
+    def hang():
+        released.wait(5)
+
+    with workflow("w") as wf:
+        wf.add(hang)
+        result = wf.execute()
+    released.set()
+    assert (result.status, result.error("hang").startswith("timeout")) == ("failed", True)
+
+
+def test_max_steps_bounds_a_run():
+    @task(max_cycle=100)
+    def again(context):
+        context.next_iteration()
+
+    with workflow("w") as wf:
+        wf.add(again)
+        result = wf.execute(max_steps=3)
+    assert (result.status, result.reason(), result.state("again").cycle_count) == ("failed", "step_limit", 3)
+
+
+def test_a_task_can_stop_its_run():
+    @task
+    def first():
+        wf.stop("seen enough")
+
+    @task
+    def second():
+        raise AssertionError("must not start")
+
+    with workflow("w") as wf:
+        first >> second
+        result = wf.execute()
+    assert (result.status, result.reason()) == ("stopped", "seen enough")
+
+
+def test_a_finished_workflow_begins_anew():
+    @task
+    def count(context):
+        return context.get_channel("c").incr("n")
+
+    with workflow("w") as wf:
+        wf.add(count)
+        first, second = wf.execute(), wf.execute()
+    assert (first.results, second.results) == ({"count": 1}, {"count": 1})
+
+
+def test_two_tasks_of_one_name_are_refused():
+    with workflow("w"):
+
+        @task(name="same")
+        def one(): ...
+
+        with pytest.raises(WorkflowStateError, match="same"):
+
+            @task(name="same")
+            def two(): ...
+
+
+def test_a_pipeline_made_outside_belongs_to_the_workflow_it_is_added_to():
+    @task
+    def a(): ...
+
+    @task
+    def b(): ...
+
+    flow = a >> b
+    with workflow("w") as wf:
+        wf.add(flow)
+    assert list(wf.graph.edges) == [("a", "b")]
+
+
+def test_a_workflow_without_tasks_says_so():
+    with workflow("w") as wf, pytest.raises(DefinitionError, match="no tasks"):
+        wf.execute()
+
+
+def test_the_monitor_counts_tries():
+    @task(max_retries=1, retry_delay=0)
+    def flaky(context):
+        if context.attempt == 1:
+            raise OSError("busy")
+
+    with workflow("w") as wf:
+        wf.add(flaky)
+        monitor = WorkflowMonitor.from_events(wf.execute().events)
+    assert (monitor.tasks_executed, monitor.tasks_failed, monitor.by_task["flaky"].tasks_failed) == (1, 1, 1)
+
+
+def test_a_branch_goes_where_its_condition_says():
+    doc = {
+        "schema": "graflow/1", "name": "w",
+        "inputs": {"type": "object", "properties": {"n": {"type": "integer"}}},
+        "tasks": [
+            {"id": "n", "kind": "transform", "value": {"$": "inputs.n * 2"}}, {"id": "way", "kind": "branch"},
+            {"id": "big", "kind": "transform", "value": "big"}, {"id": "small", "kind": "transform", "value": "small"},
+        ],
+        "edges": [
+            {"source": "n", "target": "way"}, {"source": "way", "target": "big", "when": "result > 10"},
+            {"source": "way", "target": "small", "when": "result <= 10"},
+        ],
+    }  # fmt: skip
+    result = WorkflowContext.from_definition(doc).execute(inputs={"n": 6})
+    assert result.results == {"n": 12, "way": 12, "big": "big"}
+
+
+def test_a_condition_without_a_value_fails_its_task():
+    doc = {
+        "schema": "graflow/1", "name": "w",
+        "tasks": [{"id": "a", "kind": "transform", "value": {}}, {"id": "b", "kind": "branch"}],
+        "edges": [{"source": "a", "target": "b", "when": "a.missing > 1"}],
+    }  # fmt: skip
+    result = WorkflowContext.from_definition(doc).execute()
+    assert (result.status, "missing" in result.error("a"), result.state("b").outcome) == ("failed", True, "skipped")
