@@ -1,0 +1,134 @@
+"""What differs between PostgreSQL and SQLite: clocks, who may write, what is worth another try.
+
+On PostgreSQL a run is locked by its row. SQLite has one writer at a time and wakes waiting processes unfairly,
+so writers first queue on an advisory lock on a file beside the database; the transaction behind it begins
+IMMEDIATE and has the whole database for itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, models, transaction
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MAX_TRIES = 5
+_RETRY_STATES = frozenset({"40001", "40P01", "55P03"})  # serialization failure, deadlock, lock timeout
+_held = threading.local()
+
+
+class _Clock(models.Func):
+    """The wall clock of PostgreSQL, not the start of the transaction."""
+
+    function = "CLOCK_TIMESTAMP"
+    output_field = models.DateTimeField()
+
+
+def on_postgresql() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def now() -> datetime:
+    """The database's time. SQLite has no clock of its own: all its users share the machine's."""
+    if not on_postgresql():
+        return datetime.now(UTC)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+    return moment
+
+
+def in_seconds(seconds: float) -> Any:
+    """The database's time `seconds` from now, for use inside a statement."""
+    if on_postgresql():
+        return models.ExpressionWrapper(_Clock() + timedelta(seconds=seconds), output_field=models.DateTimeField())
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """A transaction that is going to write. Inside another one it is simply part of it."""
+    if connection.in_atomic_block or on_postgresql():
+        with transaction.atomic():
+            yield
+        return
+    with _file_lock(), transaction.atomic():
+        yield
+
+
+@contextmanager
+def _file_lock() -> Iterator[None]:
+    path = _lock_path()
+    if path is None or getattr(_held, "depth", 0):
+        yield
+        return
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        _held.depth = 1
+        yield
+    finally:
+        _held.depth = 0
+        os.close(handle)
+
+
+def _lock_path(suffix: str = ".lock") -> str | None:
+    """The file beside the database; None for a database in memory, which only one process can see."""
+    name = str(connection.settings_dict["NAME"])
+    return None if ":memory:" in name or "mode=memory" in name else name + suffix
+
+
+@contextmanager
+def only_engine() -> Iterator[bool]:
+    """Gives True to the one engine process a SQLite file may have; always True on PostgreSQL."""
+    path = None if on_postgresql() else _lock_path(".engine")
+    if path is None:
+        yield True
+        return
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+def retried(change: Callable[[], T]) -> T:
+    """Run a transaction again when the database asks for it, at most five times.
+
+    Safe because every change is guarded. Inside an outer transaction there is nothing to repeat.
+    """
+    for tries in range(1, MAX_TRIES + 1):
+        try:
+            return change()
+        except (OperationalError, InterfaceError) as error:
+            if connection.in_atomic_block or tries == MAX_TRIES or not _is_passing(error):
+                raise
+            log.info("database: try %d of a change failed, once more: %s", tries, error)
+            if not connection.is_usable():
+                connection.close()
+            time.sleep(random.uniform(0.5, 1.5) * 0.02 * 2**tries)
+    raise AssertionError("unreachable")
+
+
+def _is_passing(error: DatabaseError) -> bool:
+    if not on_postgresql():
+        return "locked" in str(error) or "busy" in str(error)
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state in _RETRY_STATES or state is None or state.startswith(("08", "57P"))

@@ -1,0 +1,190 @@
+"""Rows as the core sees them: the tasks of a run, loaded piece by piece, and its channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.core.errors import UnknownTask
+from engine.core.state import TaskState, TaskStatus, TaskTable
+from engine.runs import values
+from engine.runs.models import ChannelValue, RunTask
+
+_COLUMNS = (
+    "id", "key", "status", "outcome", "reason", "error", "iteration", "attempt", "retry_count", "lost_count",
+    "cycle_count", "version", "attempt_no", "result", "result_blob_id", "parent", "uses", "memory", "at",
+    "started_at", "ended_at",
+)  # fmt: skip
+_MEMORY: dict[str, Any] = {
+    "fired": [], "dead": [], "how": None, "handled": False, "tolerated": False, "resumed": False, "iterates": False,
+    "memory": None, "settings": None, "args": None, "joined": False, "children": 0, "child_error": None, "reject": None,
+}  # fmt: skip
+"""What only the core reads, with its defaults: kept in one JSON column, and only where it differs."""
+UPDATED = tuple(
+    name for name in (*_COLUMNS, "result_blob") if name not in ("id", "key", "parent", "result_blob_id")
+)
+_EAGER_AFTER = 8
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a task's state is kept, and what its row knows beside it."""
+
+    id: int | None = None
+    attempt_no: int = 0
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    result: Any = None  # as loaded, to see whether it changed
+    digest: str | None = None
+
+
+class RowTable(TaskTable):
+    """The tasks of one run, read from their rows when the core asks for them.
+
+    `places` has the rows' ids. After a few single reads everything that is left is fetched at once.
+    """
+
+    def __init__(self, run_id: int, *, complete: bool = False) -> None:
+        super().__init__()
+        self.run_id = run_id
+        self.places: dict[str, Place] = {}
+        self._complete = complete
+        self._absent: set[str] = set()
+        self._misses = 0
+
+    def load(self, keys: Iterable[str]) -> None:
+        """Read these tasks in one query; ids without a row are remembered as absent."""
+        wanted = {key for key in keys if not dict.__contains__(self, key) and key not in self._absent}
+        if wanted and not self._complete:
+            self._read(key__in=wanted)
+            self._absent.update(key for key in wanted if not dict.__contains__(self, key))
+
+    def load_all(self) -> None:
+        if not self._complete:
+            self._read()
+            self._complete = True
+
+    def _read(self, **wanted: Any) -> None:
+        found = RunTask.objects.filter(run_id=self.run_id, **wanted).values_list(*_COLUMNS)
+        for row in found.iterator(chunk_size=2_000):
+            if not dict.__contains__(self, row[1]):
+                self._take(dict(zip(_COLUMNS, row, strict=True)))
+
+    def _take(self, row: dict[str, Any]) -> None:
+        result = values.fetch(row["result"], row["result_blob_id"])
+        key = row["key"]
+        self.places[key] = Place(
+            row["id"], row["attempt_no"], row["started_at"], row["ended_at"], result, row["result_blob_id"]
+        )
+        self[key] = TaskState(
+            key, status=TaskStatus(row["status"]), result=result, error=row["error"], retry_count=row["retry_count"],
+            version=row["version"], cycle_count=row["cycle_count"], at=row["at"], iteration=row["iteration"],
+            attempt=row["attempt"], lost_count=row["lost_count"], outcome=row["outcome"], reason=row["reason"],
+            uses=row["uses"], parent=row["parent"], **(row["memory"] or {}),
+        )  # fmt: skip
+
+    def __missing__(self, key: str) -> TaskState:
+        self._fetch(key)
+        if not dict.__contains__(self, key):
+            raise UnknownTask(key, list(self))
+        return self[key]
+
+    def __contains__(self, key: object) -> bool:
+        if not dict.__contains__(self, key) and isinstance(key, str):
+            self._fetch(key)
+        return dict.__contains__(self, key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key] if key in self else default
+
+    def _fetch(self, key: str) -> None:
+        if self._complete or key in self._absent:
+            return
+        self._misses += 1
+        if self._misses > _EAGER_AFTER:
+            self.load_all()
+        else:
+            self.load([key])
+
+    def unfinished(self) -> Iterator[TaskState]:
+        if not self._complete:
+            open_rows = RunTask.objects.filter(run_id=self.run_id).exclude(status=TaskStatus.COMPLETED.value)
+            for row in open_rows.values_list(*_COLUMNS):
+                if not dict.__contains__(self, row[1]):
+                    self._take(dict(zip(_COLUMNS, row, strict=True)))
+        return super().unfinished()
+
+    def new(self, state: TaskState) -> None:
+        """Add a task that has no row yet."""
+        self[state.task_id] = state
+        self.places[state.task_id] = Place()
+
+    def save(self, keys: Iterable[str]) -> None:
+        """Write these tasks: one statement for those that have a row, one for new ones."""
+        known: list[RunTask] = []
+        fresh: list[RunTask] = []
+        for key in keys:
+            place = self.places.setdefault(key, Place())
+            row = self._row(self[key], place)
+            (fresh if place.id is None else known).append(row)
+        if known:
+            RunTask.objects.bulk_create(known, update_conflicts=True, unique_fields=["id"], update_fields=UPDATED)
+        for row in RunTask.objects.bulk_create(fresh, batch_size=500):
+            self.places[row.key].id = row.pk
+
+    def _row(self, state: TaskState, place: Place) -> RunTask:
+        if state.result is place.result:
+            kept = (None if place.digest else state.result), place.digest
+        else:
+            kept = values.place(state.result)
+            place.result, place.digest = state.result, kept[1]
+        memory = {name: value for name, default in _MEMORY.items() if (value := getattr(state, name)) != default}
+        return RunTask(
+            id=place.id, run_id=self.run_id, key=state.task_id, status=state.status.value, outcome=state.outcome,
+            reason=state.reason, error=None if state.error is None else str(state.error), iteration=state.iteration,
+            attempt=state.attempt, retry_count=state.retry_count, lost_count=state.lost_count,
+            cycle_count=state.cycle_count, version=state.version, attempt_no=place.attempt_no, result=kept[0],
+            result_blob_id=kept[1], parent=state.parent, uses=state.uses, memory=memory or None, at=state.at,
+            started_at=place.started_at, ended_at=place.ended_at,
+        )  # fmt: skip
+
+    def note_times(self, key: str, to: str, at: float) -> None:
+        """Keep when the present iteration of a task began to run and ended."""
+        place = self.places.setdefault(key, Place())
+        moment = datetime.fromtimestamp(at, UTC)
+        if to == "running":
+            place.started_at, place.ended_at = place.started_at or moment, None
+        elif to in ("completed", "planned"):
+            place.ended_at = moment
+        elif to == "blocked" or (to == "ready" and place.ended_at is not None):
+            place.started_at = place.ended_at = None
+
+
+class RowChannels(Mapping[str, Mapping[str, Any]]):
+    """The channels of a run as expressions see them; read when the first expression asks."""
+
+    def __init__(self, run_id: int) -> None:
+        self._run_id = run_id
+        self._data: dict[str, dict[str, Any]] | None = None
+
+    def _loaded(self) -> dict[str, dict[str, Any]]:
+        if self._data is None:
+            self._data = {}
+            found = ChannelValue.objects.filter(run_id=self._run_id).values_list("channel", "key", "value")
+            for channel, key, value in found:
+                self._data.setdefault(channel, {})[key] = value
+        return self._data
+
+    def forget(self) -> None:
+        self._data = None
+
+    def __getitem__(self, channel: str) -> Mapping[str, Any]:
+        return self._loaded()[channel]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaded())
+
+    def __len__(self) -> int:
+        return len(self._loaded())
