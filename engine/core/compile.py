@@ -287,9 +287,8 @@ class _Compiler:
             return None
         if node.task is not None:
             return node.task  # type: ignore[no-any-return]
-        if self.extra is not None and node.uses in self.extra:
-            return self.extra[node.uses]
-        return registry.tasks().get(node.uses or "")
+        uses = node.uses or ""
+        return (self.extra or {}).get(uses) or registry.tasks().get(uses)
 
     def _check_parameters(self, node: Node, wrapper: TaskWrapper | None, place: str) -> None:
         if wrapper is None:

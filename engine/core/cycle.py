@@ -74,7 +74,7 @@ def is_close(previous: Any, current: Any, tolerance: float) -> bool:
     if _is_number(previous) and _is_number(current):
         if math.isnan(previous) or math.isnan(current):
             return False
-        return previous == current or abs(current - previous) < tolerance
+        return bool(previous == current or abs(current - previous) < tolerance)
     if isinstance(previous, dict) and isinstance(current, dict):
         return previous.keys() == current.keys() and all(is_close(previous[key], current[key], tolerance) for key in previous)
     if isinstance(previous, (list, tuple)) and isinstance(current, (list, tuple)):
@@ -140,7 +140,7 @@ def find_loops(
         for edge in edges
     ]
     member_leaves = {
-        group: {member: loops for member in members if (loops := left_by(member, group))} for group, members in groups.items()
+        group: {member: left for member in members if (left := left_by(member, group))} for group, members in groups.items()
     }
     loops = [
         PlanLoop(
@@ -158,7 +158,7 @@ def _merge(found: list[_Loop], arcs: list[tuple[str, str]], out: dict[str, list[
     while True:
         for loop in found:
             loop.body = frozenset(reachable(loop.heads, out) & reachable(loop.sources, into))
-        waits = nx.DiGraph()
+        waits: nx.DiGraph[int] = nx.DiGraph()
         waits.add_nodes_from(range(len(found)))
         for i, loop in enumerate(found):
             before = reachable(loop.sources, into)

@@ -34,7 +34,7 @@ def task(
     """
 
     def wrap(function: Callable[..., Any]) -> TaskWrapper:
-        return TaskWrapper(name or getattr(function, "__name__", "unnamed_task"), function, **settings)
+        return TaskWrapper(name or str(getattr(function, "__name__", "unnamed_task")), function, **settings)
 
     return wrap if func is None else wrap(func)
 
@@ -43,7 +43,7 @@ def channel_push(channel: str, key: str | None = None) -> Callable[[F], F]:
     """Put the task's result into `channel` under `key`, or under the function's name."""
 
     def mark(func: F) -> F:
-        target = func.func if isinstance(func, TaskWrapper) else func
+        target: Any = func.func if isinstance(func, TaskWrapper) else func
         pushes = (*getattr(target, "__graflow_pushes__", ()), (channel, key or target.__name__))
         target.__graflow_pushes__ = pushes
         return func
@@ -55,7 +55,7 @@ def channel_pull(channels: dict[str, str]) -> Callable[[F], F]:
     """Fill parameters from channels: `{"parameter": "channel"}` reads key `data`, `"channel:key"` another."""
 
     def mark(func: F) -> F:
-        target = func.func if isinstance(func, TaskWrapper) else func
+        target: Any = func.func if isinstance(func, TaskWrapper) else func
         pulls = dict(getattr(target, "__graflow_pulls__", {}))
         for parameter, place in channels.items():
             name, _, key = place.partition(":")

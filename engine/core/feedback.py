@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, cast
 
 import jsonschema
 
@@ -21,6 +21,8 @@ from engine.core.errors import InvalidInput
 
 ON_TIMEOUT = ("approve", "reject", "skip", "error", "wait")
 ON_REJECT = ("finish", "raise")
+Decided = Literal["approve", "answer", "reject", "skip", "expire"]
+"""How a request was closed; `expire` by its deadline with `on_timeout="error"`."""
 
 
 class FeedbackType(str, Enum):
@@ -66,7 +68,7 @@ class FeedbackAnswer:
     """A decision. `decision` is approve, answer, reject, skip or expire; `value` is what the body gets."""
 
     feedback_id: str
-    decision: str
+    decision: Decided
     value: Any = None
     reason: str | None = None
     answered_by: str = ""
@@ -279,7 +281,7 @@ class FeedbackManager:
                     value = check_answer(item.request, response, edited=edited)
                 except InvalidInput:
                     return False
-            positive = "approve" if item.request.kind is FeedbackType.APPROVAL else "answer"
+            positive: Decided = "approve" if item.request.kind is FeedbackType.APPROVAL else "answer"
             return self._decide(feedback_id, positive if approved else "reject", value, reason, answered_by)
 
     def approve(self, feedback_id: str, reason: str | None = None) -> bool:
@@ -301,7 +303,7 @@ class FeedbackManager:
             due = [(i, item.request) for i, item in self._open.items() if item.due is not None and item.due <= now]
         for feedback_id, request in due:
             value = request.data if request.on_timeout == "approve" else None
-            decision = "expire" if request.on_timeout == "error" else request.on_timeout
+            decision = cast("Decided", "expire" if request.on_timeout == "error" else request.on_timeout)
             self._decide(feedback_id, decision, value, "nobody answered in time", "")
 
     def withdraw(self, task_id: str | None = None) -> None:
@@ -310,7 +312,7 @@ class FeedbackManager:
             for feedback_id in [i for i, item in self._open.items() if task_id in (None, item.request.task_id)]:
                 del self._open[feedback_id]
 
-    def _decide(self, feedback_id: str, decision: str, value: Any, reason: str | None, who: str) -> bool:
+    def _decide(self, feedback_id: str, decision: Decided, value: Any, reason: str | None, who: str) -> bool:
         with self._lock:
             item = self._open.pop(feedback_id, None)
             if item is None:

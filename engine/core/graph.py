@@ -18,7 +18,7 @@ class CycleDetector:
     simple cycles, so listing stops at `limit`.
     """
 
-    def __init__(self, graph: nx.DiGraph) -> None:
+    def __init__(self, graph: nx.DiGraph[str]) -> None:
         self.graph = graph
 
     def detect_cycles(self, limit: int = MAX_CYCLES) -> list[list[str]]:

@@ -8,7 +8,7 @@ from engine.core.context import FeedbackPort
 from engine.core.errors import EngineError, ExpressionError, InvalidInput
 from engine.core.expression import resolve
 from engine.core.feedback import FeedbackRequest, FeedbackType, build_request
-from engine.core.news import TaskFailed, TaskFinished, TaskSuspended
+from engine.core.news import FailureKind, TaskFailed, TaskFinished, TaskSuspended
 from engine.core.plan import HUMAN_KINDS, INLINE_KINDS, Plan, PlanTask
 from engine.core.scope import expression_scope, upstream
 from engine.core.state import RunState
@@ -28,7 +28,7 @@ def carry_out(plan: Plan, state: RunState, task_id: str, *, feedback: FeedbackPo
             return _ask(plan, state, task, feedback, at)
         return TaskFinished(task_id, at, _value(plan, state, task))
     except EngineError as error:
-        kind = "invalid" if isinstance(error, (ExpressionError, InvalidInput)) else "error"
+        kind: FailureKind = "invalid" if isinstance(error, (ExpressionError, InvalidInput)) else "error"
         return TaskFailed(task_id=task_id, at=at, error=str(error), kind=kind, retryable=False)
 
 

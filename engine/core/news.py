@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from engine.core.feedback import FeedbackRequest
+from engine.core.feedback import Decided, FeedbackRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,9 @@ class TaskFinished:
     wishes: Wishes | None = None
 
 
+FailureKind = Literal["error", "timeout", "worker_lost", "invalid", "released"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFailed:
     """`kind` is where the failure came from; `jitter` a number in [0.5, 1.5] that the caller drew."""
@@ -63,7 +66,7 @@ class TaskFailed:
     task_id: str
     at: float
     error: str
-    kind: Literal["error", "timeout", "worker_lost", "invalid", "released"] = "error"
+    kind: FailureKind = "error"
     retryable: bool = True
     jitter: float = 1.0
     delay: float | None = None  # the body asked for this delay in seconds
@@ -92,7 +95,7 @@ class Answered:
 
     task_id: str
     at: float
-    decision: Literal["approve", "answer", "reject", "skip", "expire"]
+    decision: Decided
     feedback_id: str = ""
     reason: str | None = None
     reraise: bool = False

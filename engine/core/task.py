@@ -154,11 +154,11 @@ class ParallelGroup(Executable):
     """Tasks side by side: what follows waits until all have ended, and `policy` says what counts as success."""
 
     def __init__(self, members: Sequence[Executable], *, name: str | None = None, policy: Any = "strict") -> None:
+        self.name, self.policy = name, policy
         self.members: list[Executable] = []
         for member in members:
             flat = isinstance(member, ParallelGroup) and member.name is None and member.policy == "strict"
             self.members.extend(member.members if flat and isinstance(member, ParallelGroup) else [member])
-        self.name, self.policy = name, policy
         if (workflow := CURRENT.get()) is not None:
             for member in self.members:
                 member.place(workflow)

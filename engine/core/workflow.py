@@ -159,10 +159,10 @@ class WorkflowContext:
         raise WorkflowStateError(f"{end!r} has no id of its own.")
 
     @property
-    def graph(self) -> nx.DiGraph:
+    def graph(self) -> nx.DiGraph[str]:
         """The tasks and edges as a networkx graph; groups are drawn as edges from each member."""
         plan = self.plan()
-        graph = nx.DiGraph()
+        graph: nx.DiGraph[str] = nx.DiGraph()
         graph.add_nodes_from((task_id, {"task": self._nodes[task_id].task}) for task_id in plan.tasks)
         for edge in plan.edges:
             for source in plan.members_of(edge.source):
