@@ -1,0 +1,73 @@
+"""The OpenAPI document: complete, without warnings, and true to what the API gives."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import jsonschema
+import pytest
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.settings import patched_settings
+from drf_spectacular.validation import validate_schema
+
+from engine.rest import urls
+from engine.rest.openapi import SETTINGS
+
+from .calls import API
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    with patched_settings(SETTINGS), GENERATOR_STATS.silence(), warnings.catch_warnings():
+        GENERATOR_STATS.reset()
+        made: dict[str, Any] = SchemaGenerator(urlconf=None).get_schema(request=None, public=True)
+        assert not GENERATOR_STATS._warn_cache, dict(GENERATOR_STATS._warn_cache)
+        assert not GENERATOR_STATS._error_cache, dict(GENERATOR_STATS._error_cache)
+    return made
+
+
+def test_the_schema_is_valid_openapi_3_1(schema):
+    validate_schema(schema)
+    assert schema["openapi"].startswith("3.1")
+
+
+def test_every_address_of_the_api_is_in_it(schema):
+    described = {path.removeprefix("/api/v1/") for path in schema["paths"]}
+    served = {
+        str(entry.pattern).replace("<slug:", "{").replace("<str:", "{").replace("<int:", "{").replace(">", "}")
+        for entry in urls.urlpatterns
+    }
+    assert served - described == {"schema/", "docs/"}
+
+
+def test_the_schema_is_served_to_who_is_signed_in(boss):
+    assert boss.get("schema/").status_code == 200
+    assert boss.get("schema/")["Content-Type"].startswith("application/vnd.oai.openapi")
+
+
+@pytest.mark.parametrize(
+    ("path", "described"),
+    [
+        ("workflows/", "/api/v1/workflows/"),
+        ("workflows/{workflow}/", "/api/v1/workflows/{workflow}/"),
+        ("workflows/{workflow}/versions/", "/api/v1/workflows/{workflow}/versions/"),
+        ("workflows/{workflow}/status/", "/api/v1/workflows/{workflow}/status/"),
+        ("runs/", "/api/v1/runs/"),
+        ("runs/{run}/", "/api/v1/runs/{run}/"),
+        ("runs/{run}/status/", "/api/v1/runs/{run}/status/"),
+        ("runs/{run}/events/", "/api/v1/runs/{run}/events/"),
+        ("runs/{run}/tasks/prepare/", "/api/v1/runs/{run}/tasks/{task_id}/"),
+        ("feedback/", "/api/v1/feedback/"),
+        ("feedback/{feedback}/", "/api/v1/feedback/{feedback}/"),
+        ("tasks/", "/api/v1/tasks/"),
+        ("metrics/", "/api/v1/metrics/"),
+        ("audit/", "/api/v1/audit/"),
+    ],
+)
+def test_answers_have_the_described_shape(schema, boss, published, run, question, path, described):
+    answer = boss.get(path.format(workflow=published["id"], run=run["id"], feedback=question["id"])).json()
+    shape = schema["paths"][described]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    jsonschema.Draft202012Validator({**shape, "components": schema["components"]}).validate(answer)
+    assert described.startswith(API)
