@@ -50,20 +50,20 @@ def check_shape(text: str) -> None:
     """Raise JsonRefused when `text` nests too deep or holds too long a string or too large an object."""
     keys: list[int] = []
     for match in _TOKEN.finditer(text):
-        token = match.group()
-        if token in "{[":
+        mark = match.group()
+        if mark in "{[":
             keys.append(0)
             if len(keys) > MAX_DEPTH:
                 raise JsonRefused("too_deep", f"The body nests deeper than {MAX_DEPTH} levels.")
-        elif token in "}]":
+        elif mark in "}]":
             if keys:
                 keys.pop()
-        elif token == ":":
+        elif mark == ":":
             if keys:
                 keys[-1] += 1
                 if keys[-1] > MAX_KEYS:
                     raise JsonRefused("too_many_keys", f"An object has more than {MAX_KEYS} keys.")
-        elif len(token) > MAX_STRING + 2:
+        elif len(mark) > MAX_STRING + 2:
             raise JsonRefused("string_too_long", f"A string is longer than {MAX_STRING} characters.")
 
 

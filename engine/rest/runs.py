@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,7 +9,6 @@ from rest_framework.response import Response
 from engine.rest import shapes
 from engine.rest.base import (
     MAX_EVENTS,
-    SAFE_METHODS,
     ApiView,
     body,
     idempotency_key,
@@ -23,7 +20,6 @@ from engine.rest.base import (
     shown,
 )
 from engine.rest.openapi import IDEMPOTENCY, PAGING, answers, query
-from engine.rest.throttles import PersonThrottle
 from engine.runs import api
 
 _FILTERS = [

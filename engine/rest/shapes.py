@@ -20,7 +20,7 @@ MODES = ("live", "test")
 class ObjectField(serializers.JSONField):
     """A JSON object, kept as it is."""
 
-    default_error_messages = {"object": "must be a JSON object."}  # noqa: RUF012  DRF's own form
+    default_error_messages = {"object": "must be a JSON object."}
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):

@@ -1,5 +1,6 @@
 """JSON bodies at the limit and one beyond it."""
 
+import contextlib
 import json
 import time
 
@@ -61,8 +62,6 @@ def test_hostile_bodies_are_judged_quickly(piece):
     raw = (piece * MAX_BODY_BYTES)[:MAX_BODY_BYTES]
     started = time.monotonic()
     for body in (raw, b"[" + raw):
-        try:
+        with contextlib.suppress(JsonRefused):
             parse_json(body)
-        except JsonRefused:
-            pass
     assert time.monotonic() - started < 5
