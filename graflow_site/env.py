@@ -198,10 +198,14 @@ def refuse_unsafe(*, host: str, debug: bool, key: str, hosts: list[str], public_
     if "*" in hosts:
         wrong.append("ALLOWED_HOSTS=* accepts every name: list the names under which the site is reached")
     if len(key) < 40 or len(set(key)) < 8 or key.startswith("django-insecure"):
-        wrong.append("SECRET_KEY is too weak: leave it out (a random one is kept in the data folder) or use 50 random characters")
+        wrong.append(
+            "SECRET_KEY is too weak: leave it out (a random one is kept in the data folder) or use 50 random characters"
+        )
     if offered and debug:
         wrong.append("DEBUG=1 shows code and settings to every visitor: leave it out")
     if offered and public.scheme != "https":
-        wrong.append(f"HOST={host} offers the site to the network: set PUBLIC_URL=https://... to the address that brings TLS")
+        wrong.append(
+            f"HOST={host} offers the site to the network: set PUBLIC_URL=https://... to the address that brings TLS"
+        )
     if wrong:
         raise ImproperlyConfigured("Unsafe settings. " + ". ".join(wrong) + ".")
