@@ -79,6 +79,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "active": _first(recent, "pending", "running", "waiting", "paused", "stopping"),
         "failed": _first(recent, "failed", "rejected"),
         "finished": _first(recent, "succeeded", "stopped"),
+        "known_runs": " ".join(run.id for run in recent),
         **_rights(request),
     }
     return render(request, "home.html", context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -106,6 +107,13 @@ def run_status(status: str, reason: str | None = None) -> SafeString:
 
 
 @register.simple_tag
+def status_set() -> SafeString:
+    """One chip per status, for scripts to clone: they may not write HTML of their own."""
+    chips = format_html_join("", "{}", ((run_status(status),) for status in RUN_STATUS_WORDS))
+    return format_html("<template data-status-set>{}</template>", chips)
+
+
+@register.simple_tag
 def task_status(status: str) -> SafeString:
     return _status(status, TASK_STATUS_ICONS, TASK_STATUS_WORDS, None)
 
@@ -161,6 +169,12 @@ def excerpt(value: Any, length: int = 120) -> str:
     text = value if isinstance(value, str) else _flat(value)
     line = " ".join(text.split())
     return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
+@register.filter
+def pretty(value: Any) -> str:
+    """A payload as a person reads it: text as it is, everything else as indented JSON."""
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _flat(value: Any) -> str:

@@ -1,0 +1,369 @@
+/* The live graph. Nodes listen to their own task; panning and zooming move one layer and touch no node. */
+
+import { Maximize2, Minus, Plus } from 'lucide-react';
+import { memo, type RefObject, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import type { Analysis } from '../graph/loops';
+import type { LoopView, TaskView } from '../live/types';
+import { OUTCOME_WORDS, OutcomeMark, statusWords, TaskIcon } from '../ui/status';
+import { type Box, type DrawnEdge, type DrawnGroup, type Drawing, draw } from './drawing';
+import type { PlannedRun } from './plan';
+import { type RunStore, useRun, useTask } from './store';
+import { loopEndWords } from './words';
+
+const MARGIN = 36;
+const MOST = 2;
+const LEAST = 0.1;
+const FIT_MOST = 1.1;
+const STEP = 1.25;
+
+interface View {
+  readonly x: number;
+  readonly y: number;
+  readonly zoom: number;
+}
+
+interface GraphProps {
+  store: RunStore;
+  plan: PlannedRun;
+  selected: string | null;
+  onSelect: (id: string) => void;
+}
+
+export function Graph({ store, plan, selected, onSelect }: GraphProps) {
+  const stage = useRef<HTMLDivElement>(null);
+  const taskIds = useRun(store, (run) => run.taskIds);
+  const drawing = useMemo(() => {
+    const made = taskIds.flatMap((id) => {
+      const parent = store.task(id).parent;
+      return parent && !plan.labels.has(id) ? [{ id, parent }] : [];
+    });
+    return draw(plan.graph, plan.places, plan.loopEdges, made);
+  }, [plan, taskIds, store]);
+  const { view, zoomBy, fit } = useView(stage, drawing.bounds);
+  const order = useMemo(() => readingOrder(drawing), [drawing]);
+  const [focused, setFocused] = useState<string | null>(null);
+  const tabStop = focused ?? selected ?? order[0] ?? null;
+
+  const onKeyDown = (event: React.KeyboardEvent): void => {
+    const next = tabStop ? neighbour(drawing.nodes, tabStop, event.key) : null;
+    if (!next) return;
+    event.preventDefault();
+    stage.current?.querySelector<HTMLElement>(`[data-task-id="${CSS.escape(next)}"]`)?.focus();
+  };
+
+  return (
+    <div className="graph" ref={stage} onKeyDown={onKeyDown} role="group" aria-label="Graph of the run">
+      <div
+        className="graph-layer"
+        style={{ transform: `translate(${view.x}px, ${view.y}px) scale(${view.zoom})` }}
+        onFocus={(event) => setFocused((event.target as HTMLElement).dataset.taskId ?? null)}
+      >
+        {drawing.groups.map((group) => (
+          <GroupFrame key={group.id} group={group} />
+        ))}
+        <Edges edges={drawing.edges} analysis={plan.analysis} store={store} plan={plan} bounds={drawing.bounds} />
+        {order.map((id) => (
+          <TaskNode
+            key={id}
+            id={id}
+            box={drawing.nodes.get(id) as Box}
+            label={plan.labels.get(id) ?? id}
+            limit={plan.limits.get(id) ?? null}
+            store={store}
+            isSelected={selected === id}
+            isTabStop={tabStop === id}
+            onSelect={onSelect}
+          />
+        ))}
+      </div>
+      <div className="graph-tools">
+        <button type="button" className="button button--icon" aria-label="Zoom in" onClick={() => zoomBy(STEP)}>
+          <Plus className="icon" aria-hidden="true" />
+        </button>
+        <button type="button" className="button button--icon" aria-label="Zoom out" onClick={() => zoomBy(1 / STEP)}>
+          <Minus className="icon" aria-hidden="true" />
+        </button>
+        <button type="button" className="button button--icon" aria-label="Show the whole graph" onClick={fit}>
+          <Maximize2 className="icon" aria-hidden="true" />
+        </button>
+      </div>
+    </div>
+  );
+}
+
+function GroupFrame({ group }: { group: DrawnGroup }) {
+  const { x, y, width, height } = group;
+  return (
+    <div className="group-frame" style={{ transform: `translate(${x}px, ${y}px)`, width, height }}>
+      <span>{group.label}</span>
+    </div>
+  );
+}
+
+interface NodeProps {
+  id: string;
+  box: Box;
+  label: string;
+  limit: number | null;
+  store: RunStore;
+  isSelected: boolean;
+  isTabStop: boolean;
+  onSelect: (id: string) => void;
+}
+
+const TaskNode = memo(function TaskNode(props: NodeProps) {
+  const { id, box, label, limit, store, isSelected, isTabStop, onSelect } = props;
+  const task = useTask(store, id);
+  const rounds = roundsText(task, limit);
+  return (
+    <button
+      type="button"
+      className="task-node"
+      data-testid="task-node"
+      data-task-id={id}
+      data-status={task.status}
+      data-iteration={task.iteration}
+      data-attempt={task.attempt}
+      data-outcome={task.outcome ?? undefined}
+      aria-pressed={isSelected}
+      aria-label={spoken(label, task, limit)}
+      tabIndex={isTabStop ? 0 : -1}
+      style={{ transform: `translate(${box.x}px, ${box.y}px)`, width: box.width, height: box.height }}
+      onClick={() => onSelect(id)}
+    >
+      <span className="task-node-icon">
+        <TaskIcon status={task.status} />
+      </span>
+      <span className="task-node-text">
+        <span className="task-node-label">{label}</span>
+        <span className="task-node-state">
+          <span className="truncate">{statusWords(task.status, task.outcome)}</span>
+          {task.attempt > 1 ? <span className="mini">try {task.attempt}</span> : null}
+        </span>
+      </span>
+      {task.status === 'completed' && task.outcome ? <OutcomeMark outcome={task.outcome} /> : null}
+      {rounds ? <span className="task-node-rounds">{rounds}</span> : null}
+    </button>
+  );
+});
+
+function roundsText(task: TaskView, limit: number | null): string | null {
+  if (limit !== null) return `${task.iteration}${limit > 0 ? ` / ${limit}` : ''}`;
+  return task.iteration > 1 ? `${task.iteration}` : null;
+}
+
+function spoken(label: string, task: TaskView, limit: number | null): string {
+  const parts = [`${label}: ${statusWords(task.status, task.outcome).toLowerCase()}`];
+  if (limit !== null || task.iteration > 1) {
+    parts.push(`iteration ${task.iteration}${limit ? ` of ${limit}` : ''}`);
+  }
+  if (task.attempt > 1) parts.push(`attempt ${task.attempt}`);
+  if (task.outcome && task.status !== 'completed') parts.push(OUTCOME_WORDS[task.outcome]);
+  return parts.join(', ');
+}
+
+interface EdgesProps {
+  edges: readonly DrawnEdge[];
+  analysis: Analysis;
+  store: RunStore;
+  plan: PlannedRun;
+  bounds: Box;
+}
+
+const Edges = memo(function Edges({ edges, store, plan }: EdgesProps) {
+  return (
+    <>
+      <svg className="edges" width="1" height="1" aria-hidden="true" focusable="false">
+        <defs>
+          <marker id="arrow" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+            <path d="M0 0 L8 4 L0 8 z" />
+          </marker>
+        </defs>
+        {edges.map((edge) => (
+          <path
+            key={edge.id}
+            className="edge"
+            data-testid="edge"
+            data-edge-id={edge.id}
+            data-loop={edge.isLoop}
+            data-on={edge.on}
+            d={edge.path}
+            markerEnd="url(#arrow)"
+          />
+        ))}
+      </svg>
+      {edges.map((edge) =>
+        edge.isLoop ? (
+          <LoopBadge key={edge.id} edge={edge} store={store} plan={plan} />
+        ) : edge.on !== 'success' && edge.on !== 'made' ? (
+          <span key={edge.id} className="edge-label" style={at(edge)}>
+            on {edge.on}
+          </span>
+        ) : null,
+      )}
+    </>
+  );
+});
+
+function LoopBadge({ edge, store, plan }: { edge: DrawnEdge; store: RunStore; plan: PlannedRun }) {
+  const heads = plan.headsOf(edge.target);
+  const loop = useRun(store, (run) => loopOf(run.state.loops, heads));
+  const head = useTask(store, heads[0] ?? edge.target);
+  const limit = plan.limits.get(heads[0] ?? '') ?? 0;
+  const round = loop ? loop.passes + 1 : head.iteration;
+  const ended = loop?.endedBecause ?? null;
+  const words = ended ? `The loop ended: ${loopEndWords(ended)}` : 'How often the loop has gone round';
+  return (
+    <span className="loop-badge" style={at(edge)} data-testid="loop-badge" data-ended={ended !== null} title={words}>
+      <span className="numeric">{limit ? `${round} / ${limit}` : round}</span>
+      {ended ? <span className="loop-end">{ENDED_SHORT[ended] ?? 'ended'}</span> : null}
+      {!ended && edge.on !== 'success' ? <span className="loop-end">on {edge.on}</span> : null}
+    </span>
+  );
+}
+
+const ENDED_SHORT: Record<string, string> = {
+  converged: 'converged',
+  cycle_limit: 'limit reached',
+  condition: 'took the exit',
+  error: 'ended by an error',
+  stopped: 'stopped',
+};
+
+function loopOf(loops: ReadonlyMap<number, LoopView>, heads: readonly string[]): LoopView | null {
+  for (const loop of loops.values()) if (heads.includes(loop.head)) return loop;
+  return null;
+}
+
+function at(edge: DrawnEdge): React.CSSProperties {
+  return { transform: `translate(${edge.middle.x}px, ${edge.middle.y}px) translate(-50%, -50%)` };
+}
+
+function readingOrder(drawing: Drawing): string[] {
+  const boxes = [...drawing.nodes];
+  return boxes.sort(([, a], [, b]) => a.x - b.x || a.y - b.y).map(([id]) => id);
+}
+
+/** The nearest node in the direction of an arrow key. */
+function neighbour(nodes: ReadonlyMap<string, Box>, from: string, key: string): string | null {
+  const here = nodes.get(from);
+  const direction = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[key];
+  if (!here || !direction) return null;
+  const [dx, dy] = direction as [number, number];
+  let best: string | null = null;
+  let least = Number.POSITIVE_INFINITY;
+  for (const [id, box] of nodes) {
+    const along = (box.x - here.x) * dx + (box.y - here.y) * dy;
+    const across = Math.abs((box.x - here.x) * dy) + Math.abs((box.y - here.y) * dx);
+    const cost = along + 2 * across;
+    if (id !== from && along > 10 && cost < least) [best, least] = [id, cost];
+  }
+  return best;
+}
+
+function useView(stage: RefObject<HTMLDivElement | null>, bounds: Box) {
+  const [view, setView] = useState<View>({ x: 0, y: 0, zoom: 1 });
+  const touched = useRef(false);
+  const first = useRef(bounds);
+
+  const show = useCallback(
+    (box: Box) => {
+      const room = stage.current?.getBoundingClientRect();
+      if (!room || room.width === 0) return;
+      const scale = Math.min((room.width - 2 * MARGIN) / box.width, (room.height - 2 * MARGIN) / box.height);
+      const zoom = Math.min(FIT_MOST, Math.max(LEAST, scale));
+      setView({
+        zoom,
+        x: (room.width - box.width * zoom) / 2 - box.x * zoom,
+        y: (room.height - box.height * zoom) / 2 - box.y * zoom,
+      });
+    },
+    [stage],
+  );
+  const zoomAt = useCallback((factor: number, x: number, y: number) => {
+    touched.current = true;
+    setView((now) => {
+      const zoom = Math.min(MOST, Math.max(LEAST, now.zoom * factor));
+      const by = zoom / now.zoom;
+      return { zoom, x: x - (x - now.x) * by, y: y - (y - now.y) * by };
+    });
+  }, []);
+
+  // Fits once, and again when the window changes as long as nobody has moved the view.
+  useLayoutEffect(() => {
+    const element = stage.current;
+    if (!element) return;
+    show(first.current);
+    const watch = new ResizeObserver(() => {
+      if (!touched.current) show(first.current);
+    });
+    watch.observe(element);
+    return () => watch.disconnect();
+  }, [show, stage]);
+
+  useEffect(() => {
+    const element = stage.current;
+    if (!element) return;
+    return panAndZoom(
+      element,
+      (dx, dy) => {
+        touched.current = true;
+        setView((now) => ({ ...now, x: now.x + dx, y: now.y + dy }));
+      },
+      zoomAt,
+    );
+  }, [stage, zoomAt]);
+
+  return {
+    view,
+    zoomBy: (factor: number) => {
+      const room = stage.current?.getBoundingClientRect();
+      zoomAt(factor, (room?.width ?? 0) / 2, (room?.height ?? 0) / 2);
+    },
+    fit: () => {
+      touched.current = false;
+      first.current = bounds;
+      show(bounds);
+    },
+  };
+}
+
+function panAndZoom(
+  element: HTMLElement,
+  pan: (dx: number, dy: number) => void,
+  zoom: (factor: number, x: number, y: number) => void,
+): () => void {
+  const stop = new AbortController();
+  const { signal } = stop;
+  element.addEventListener(
+    'wheel',
+    (event) => {
+      event.preventDefault();
+      const box = element.getBoundingClientRect();
+      if (event.ctrlKey || event.metaKey) {
+        zoom(Math.exp(-event.deltaY / 300), event.clientX - box.left, event.clientY - box.top);
+      } else {
+        pan(-event.deltaX, -event.deltaY);
+      }
+    },
+    { passive: false, signal },
+  );
+  element.addEventListener(
+    'pointerdown',
+    (event) => {
+      if ((event.target as Element).closest('button')) return;
+      element.setPointerCapture(event.pointerId);
+      element.classList.add('graph--panning');
+    },
+    { signal },
+  );
+  element.addEventListener(
+    'pointermove',
+    (event) => {
+      if (element.hasPointerCapture(event.pointerId)) pan(event.movementX, event.movementY);
+    },
+    { signal },
+  );
+  element.addEventListener('lostpointercapture', () => element.classList.remove('graph--panning'), { signal });
+  return () => stop.abort();
+}
