@@ -55,7 +55,7 @@ def apply_writes(run_id: int, writes: Iterable[Write]) -> None:
             ChannelValue(
                 run_id=run_id, channel=channel, key=key, value=present[channel, key],
                 version=known.get((channel, key), (None, 0))[1] + 1,
-            )  # fmt: skip
+            )
             for channel, key in sorted(touched)
         ],
         update_conflicts=True,

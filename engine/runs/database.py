@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, models, transaction
+from django.db import InterfaceError, OperationalError, connection, models, transaction
 
 log = logging.getLogger(__name__)
 
@@ -71,16 +71,16 @@ def writing() -> Iterator[None]:
 @contextmanager
 def _file_lock() -> Iterator[None]:
     path = _lock_path()
-    if path is None or getattr(_held, "depth", 0):
+    if path is None or getattr(_held, "inside", False):
         yield
         return
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        _held.depth = 1
+        _held.inside = True
         yield
     finally:
-        _held.depth = 0
+        _held.inside = False
         os.close(handle)
 
 
@@ -127,7 +127,7 @@ def retried(change: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def _is_passing(error: DatabaseError) -> bool:
+def _is_passing(error: OperationalError | InterfaceError) -> bool:
     if not on_postgresql():
         return "locked" in str(error) or "busy" in str(error)
     state = getattr(error.__cause__, "sqlstate", None)

@@ -24,6 +24,10 @@ def dumps(value: Any) -> str:
 class JsonText(TextField):
     """A JSON value in a text column. None is NULL."""
 
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+    _pyi_lookup_exact_type: Any
+
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
         return None if value is None else json.loads(value)
 

@@ -122,11 +122,9 @@ def finish(attempt_id: int, worker: str, report: Report) -> bool:
         outcome = _outcome(news)
         if mine.update(ended_at=unit.moment, lease_until=None, inputs=report.inputs, **outcome) != 1:
             raise Refused
-        if report.writes and isinstance(news, n.TaskFinished):
-            apply_writes(run_id, report.writes)
         if isinstance(news, n.TaskFinished) and news.wishes is not None:
             unit.table.load(spawn.task_id for spawn in news.wishes.spawn)
-        unit.tell(news)
+        unit.tell(_with_writes(attempt_id, run_id, news, report.writes))
         return True
 
     try:
@@ -145,6 +143,21 @@ def _outcome(news: kinds.Report) -> dict[str, Any]:
     state = {"worker_lost": Attempt.LOST, "released": Attempt.RELEASED}.get(news.kind, Attempt.ERROR)
     text = news.error if news.kind in ("error", "invalid") else f"{news.kind}: {news.error}"
     return {"state": state, "error": text, "traceback": news.traceback or None}
+
+
+def _with_writes(attempt_id: int, run_id: int, news: kinds.Report, writes: tuple[Write, ...]) -> kinds.Report:
+    """Keep the channel writes of a success; one that fits no channel makes the attempt a failure."""
+    if not writes or not isinstance(news, n.TaskFinished):
+        return news
+    try:
+        apply_writes(run_id, writes)
+    except TypeError as error:
+        failed = n.TaskFailed(
+            task_id=news.task_id, at=news.at, error=f"channel write: {error}", kind="invalid", retryable=False
+        )
+        Attempt.objects.filter(pk=attempt_id).update(result=None, result_blob_id=None, **_outcome(failed))
+        return failed
+    return news
 
 
 def _keep_late(attempt_id: int, news: kinds.Report) -> None:

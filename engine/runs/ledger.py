@@ -109,6 +109,13 @@ class Unit:
         if awaited.state in FeedbackRequest.DECIDED:
             self.tell(questions.as_news(awaited, self.at))
 
+    def reuse(self, kept: dict[str, Any]) -> None:
+        """Let ready tasks work at once with the results they had in an earlier run."""
+        while task_id := next((key for key in self._ready if key in kept), None):
+            self._ready.remove(task_id)
+            self.tell(n.TaskStarted(task_id, self.at, "kept"))
+            self.tell(n.TaskFinished(task_id, self.at, kept.pop(task_id)))
+
     # -- what is ready ------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
@@ -152,7 +159,7 @@ class Unit:
 
     def keep(self) -> None:
         """Write everything that changed, in few statements."""
-        if not self._entries and not self.changed:
+        if not (self._entries or self.changed or self.touched_feedback):
             return
         for _, task_id, _, to, _, _, at, _ in self._entries:
             if task_id is not None and to is not None:
@@ -198,7 +205,7 @@ class Unit:
                     nonce=secrets.token_hex(16), queue=settings.queue or DEFAULT_QUEUE, created_at=self.moment,
                     priority=self.run.priority + settings.priority,
                     publish_after=self.moment + timedelta(seconds=FAST_SECONDS if fast else 0),
-                )  # fmt: skip
+                )
             )
         return made
 
@@ -213,7 +220,7 @@ class Unit:
             Timer(
                 run_id=self.run.pk, task_id=self.table.places[retry.task_id].id, key=retry.task_id, kind=Timer.RETRY,
                 token=token_of(self.state, retry.task_id), due_at=datetime.fromtimestamp(retry.due, UTC),
-            )  # fmt: skip
+            )
             for retry in waiting
         )
 
@@ -224,7 +231,7 @@ class Unit:
                 RunEvent(
                     run_id=self.run.pk, seq=place, type=kind, task_id=task_id, from_status=before, to_status=to,
                     iteration=iteration, attempt=attempt, at=at, data=_small(data),
-                )  # fmt: skip
+                )
                 for place, (kind, task_id, before, to, iteration, attempt, at, data) in enumerate(self._entries, seq + 1)
             ],
             batch_size=500,

@@ -308,6 +308,7 @@ class FeedbackRequest(models.Model):
     on_timeout = models.CharField(max_length=10)
     on_reject = models.CharField(max_length=10)
     assignees = JsonText()
+    addressed = models.TextField(default="", help_text="Whom `assignees` names, one per line; empty: every reviewer.")
     state = models.CharField(max_length=12, default=OPEN)
     created_at = models.DateTimeField()
     due_at = models.DateTimeField(null=True)

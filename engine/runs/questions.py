@@ -52,9 +52,14 @@ def _answer(row: FeedbackRequest) -> FeedbackAnswer | None:
     if row.state not in FeedbackRequest.DECIDED:
         return None
     return FeedbackAnswer(
-        feedback_id=str(row.public_id), decision=row.decision or "", value=row.value, reason=row.decision_reason,
+        feedback_id=str(row.public_id), decision=_decision(row), value=row.value, reason=row.decision_reason,
         fingerprint=row.payload_hash,
     )  # fmt: skip
+
+
+def _decision(row: FeedbackRequest) -> Any:
+    """One of the core's words, which the type of the column does not know."""
+    return row.decision
 
 
 def open_requests(unit: Unit, news: TaskSuspended) -> dict[str, FeedbackRequest]:
@@ -76,18 +81,31 @@ def open_requests(unit: Unit, news: TaskSuspended) -> dict[str, FeedbackRequest]
 
 def _open(unit: Unit, question: Question, version: int) -> FeedbackRequest:
     waits = question.timeout is not None and question.on_timeout != "wait"
+    task_row = unit.table.places[question.task_id].id
+    assert task_row is not None
     row = FeedbackRequest(
         public_id=id_of(unit.run.public_id, question, version),
-        run_id=unit.run.pk, task_id=unit.table.places[question.task_id].id, task_key=question.task_id,
+        run_id=unit.run.pk, task_id=task_row, task_key=question.task_id,
         iteration=question.iteration, key=question.key, version=version, kind=question.kind.value,
         prompt=question.prompt, data=question.data, payload_hash=question.fingerprint, options=list(question.options),
         schema=question.schema, editable=question.editable, timeout=question.timeout, on_timeout=question.on_timeout,
-        on_reject=question.on_reject, assignees=question.assignees, created_at=unit.moment,
+        on_reject=question.on_reject, assignees=question.assignees,
+        addressed=_addressed(question.assignees), created_at=unit.moment,
         due_at=unit.moment + timedelta(seconds=question.timeout or 0) if waits else None,
     )  # fmt: skip
     row.save(force_insert=True)
     unit.touched_feedback.append(str(row.public_id))
     return row
+
+
+def address(kind: str, name: str) -> str:
+    """How a user or group stands among the addressed of a question."""
+    return f"\n{kind}:{name}\n"
+
+
+def _addressed(assignees: dict[str, list[str]]) -> str:
+    users = [address("user", name) for name in assignees.get("users", ())]
+    return "".join(users + [address("group", name) for name in assignees.get("groups", ())])
 
 
 def withdraw(unit: Unit, task_id: str | None) -> None:
@@ -123,9 +141,8 @@ def _close(unit: Unit, rows: list[FeedbackRequest], state: str) -> None:
 
 def as_news(row: FeedbackRequest, at: float, actor: str = "") -> Answered:
     """The decision of a request as news for its run."""
-    decision: Any = row.decision
     return Answered(
-        task_id=row.task_key, at=at, decision=decision, feedback_id=str(row.public_id), reason=row.decision_reason,
+        task_id=row.task_key, at=at, decision=_decision(row), feedback_id=str(row.public_id), reason=row.decision_reason,
         reraise=row.on_reject == "raise", actor=actor,
     )  # fmt: skip
 

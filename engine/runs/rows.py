@@ -97,7 +97,8 @@ class RowTable(TaskTable):
         return dict.__contains__(self, key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self else default
+        found = key in self  # reads the row if there is one
+        return self[key] if found else default
 
     def _fetch(self, key: str) -> None:
         if self._complete or key in self._absent:

@@ -1,0 +1,28 @@
+"""The one door to workflows, runs and questions.
+
+Every function takes who acts first, asks the policy, is one transaction, writes the audit log when it changes
+something, and gives values of `engine.runs.data`. Refusals are the errors of `engine.core.errors`.
+"""
+
+from engine.runs.control import pause_run, resume_run, retry_run, start_run, stop_run, stop_workflow
+from engine.runs.inbox import answer_feedback, count_open_feedback, get_feedback, list_feedback
+from engine.runs.insight import audit, health, metrics
+from engine.runs.reading import events_after, get_run, list_runs, run_status, task_detail, workflow_status
+from engine.runs.workflows import (
+    archive_workflow,
+    create_workflow,
+    get_version,
+    get_workflow,
+    list_versions,
+    list_workflows,
+    publish,
+    save_draft,
+    validate,
+)  # fmt: skip
+
+__all__ = [
+    "answer_feedback", "archive_workflow", "audit", "count_open_feedback", "create_workflow", "events_after",
+    "get_feedback", "get_run", "get_version", "get_workflow", "health", "list_feedback", "list_runs", "list_versions",
+    "list_workflows", "metrics", "pause_run", "publish", "resume_run", "retry_run", "run_status", "save_draft",
+    "start_run", "stop_run", "stop_workflow", "task_detail", "validate", "workflow_status",
+]  # fmt: skip

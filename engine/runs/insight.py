@@ -1,0 +1,94 @@
+"""How the engine is doing: figures, health, the audit log."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Max, Min, Q
+
+from engine.access import Actor, policy
+from engine.access.models import AuditEntry
+from engine.runs import database, paging
+from engine.runs.data import AuditItem, Page
+from engine.runs.models import Attempt, FeedbackRequest, Run, SchedulerBeat, WorkerInstance
+
+WORKER_FRESH = timedelta(seconds=20)
+SCHEDULER_FRESH = timedelta(seconds=10)
+
+
+def metrics(actor: Actor) -> dict[str, Any]:
+    """Executions, queue, workers and runs. Times are in seconds; `uptime` is the engine process's."""
+    policy.require(actor, "run.view")
+    now = database.now()
+    ended = Attempt.objects.filter(started_at__isnull=False, ended_at__isnull=False)
+    took = ExpressionWrapper(F("ended_at") - F("started_at"), output_field=DurationField())
+    worked, failed = Q(state=Attempt.OK), Q(state__in=(Attempt.ERROR, Attempt.LOST))
+    figures = {
+        "tasks_executed": Count("pk", filter=worked), "tasks_failed": Count("pk", filter=failed),
+        "average": Avg(took, filter=worked | failed),
+    }  # fmt: skip
+    whole = ended.aggregate(**figures)
+    by_workflow: Any = ended.values(slug=F("run__definition__slug")).annotate(**figures).order_by("slug")
+    fresh = SchedulerBeat.objects.filter(last_seen__gt=now - SCHEDULER_FRESH)
+    since = fresh.aggregate(since=Min("started_at"))["since"]
+    return {
+        **_shown(whole),
+        "uptime": (now - since).total_seconds() if since else 0.0,
+        "by_workflow": {row["slug"]: _shown(row) for row in by_workflow},
+        "queue_depth": Attempt.objects.filter(state=Attempt.DISPATCHED).count(),
+        "running": Attempt.objects.filter(state=Attempt.CLAIMED).count(),
+        "open_requests": FeedbackRequest.objects.filter(state=FeedbackRequest.OPEN).count(),
+        "runs": dict(Run.objects.values_list("status").annotate(Count("pk")).order_by("status")),
+        "workers": [
+            {"name": f"{row.host}/{row.pid}", "slots": row.slots, "draining": row.draining}
+            for row in WorkerInstance.objects.filter(last_seen__gt=now - WORKER_FRESH).order_by("started_at")
+        ],
+    }
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    average = row["average"]
+    return {
+        "tasks_executed": row["tasks_executed"], "tasks_failed": row["tasks_failed"],
+        "average_execution_time": average.total_seconds() if average else 0.0,
+    }  # fmt: skip
+
+
+def health() -> dict[str, tuple[bool, str]]:
+    """What a run needs beside the broker, by name: is it there, and in a word how."""
+    now = database.now()
+    slots = WorkerInstance.objects.filter(last_seen__gt=now - WORKER_FRESH, draining=False).count()
+    seen = SchedulerBeat.objects.aggregate(seen=Max("last_seen"))["seen"]
+    beats = seen is not None and seen > now - SCHEDULER_FRESH
+    return {
+        "database": (True, connection.vendor),
+        "workers": (slots > 0, f"{slots} running" if slots else "none is running"),
+        "scheduler": (beats, "" if beats else "has not gone round lately"),
+    }
+
+
+def audit(
+    reader: Actor,
+    /,
+    *,
+    action: str | None = None,
+    actor: str | None = None,
+    obj_type: str | None = None,
+    obj_id: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[AuditItem]:
+    """Who did what, newest first. `actor` is a user's name."""
+    policy.require(reader, "audit.view")
+    given = {"action": action, "actor_name": actor, "obj_type": obj_type, "obj_id": obj_id}
+    rows = AuditEntry.objects.filter(**{name: value for name, value in given.items() if value})
+    return paging.number_page(rows, "id", limit, cursor, _entry)
+
+
+def _entry(row: AuditEntry) -> AuditItem:
+    return AuditItem(
+        id=row.id, at=row.at, actor=row.actor_name, action=row.action, obj_type=row.obj_type, obj_id=row.obj_id,
+        via=row.via, data=row.data,
+    )  # fmt: skip

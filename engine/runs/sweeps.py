@@ -1,0 +1,122 @@
+"""What only time brings: due retries, questions nobody answered, attempts that still wait for the wire.
+
+The engine process calls these again and again. Each may run in several processes at once and may die anywhere:
+candidates are found without locks, and every change has its own guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import NamedTuple
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from engine.core import news as n
+from engine.core.state import TaskStatus
+from engine.runs import database
+from engine.runs.ledger import Locked, Refused, Unit, change, token_of
+from engine.runs.models import Attempt, FeedbackRequest, Timer
+
+BATCH = 200
+HANDED_SECONDS = 5.0
+"""How long a chosen attempt is left to the process that is about to publish it."""
+RESEND_SECONDS = 60.0
+RESEND_CEILING = 600.0
+
+
+class Waiting(NamedTuple):
+    """An attempt that is to be published."""
+
+    id: int
+    nonce: str
+    queue: str
+    publish_count: int
+
+
+def fire_timers() -> int:
+    """Fire the timers that are due, one transaction per run; how many there were."""
+    due = Timer.objects.filter(fired_at=None, due_at__lte=database.now()).order_by("due_at")
+    rows = sorted(due.values_list("run_id", "pk", "key", "token")[:BATCH], key=lambda row: row[0])
+    fired = 0
+    for run_id, timers in groupby(rows, key=lambda row: row[0]):
+        fired += _fire(run_id, [(pk, key or "", token) for _, pk, key, token in timers])
+    return fired
+
+
+def _fire(run_id: int, timers: list[tuple[int, str, str]]) -> int:
+    def step(unit: Unit) -> int:
+        fired = 0
+        for pk, key, token in timers:
+            if Timer.objects.filter(pk=pk, fired_at=None).update(fired_at=unit.moment) != 1:
+                continue
+            fired += 1
+            if unit.state.tasks[key].status is TaskStatus.RETRY_WAITING and token_of(unit.state, key) == token:
+                unit.tell(n.RetryDue(key, unit.at))
+        return fired
+
+    try:
+        return change(run_id, step, keys=tuple(key for _, key, _ in timers), skip_locked=True)
+    except (Locked, Refused):
+        return 0
+
+
+def overdue_feedback() -> list[int]:
+    """Open questions whose deadline has passed."""
+    due = FeedbackRequest.objects.filter(state=FeedbackRequest.OPEN, due_at__lte=database.now())
+    return list(due.order_by("due_at").values_list("pk", flat=True)[:BATCH])
+
+
+def on_the_wire() -> int:
+    """Attempts that were published and that nobody has claimed."""
+    return Attempt.objects.filter(state=Attempt.DISPATCHED, published_at__isnull=False).count()
+
+
+def take_unpublished(limit: int) -> list[Waiting]:
+    """Up to `limit` attempts to publish now, the most urgent first. They are the caller's for some seconds."""
+    return _take(Q(published_at__isnull=True), limit) if limit > 0 else []
+
+
+def take_stale(limit: int) -> list[Waiting]:
+    """Published attempts that nobody has claimed for long: their message may be lost."""
+    return _take(Q(published_at__isnull=False), limit)
+
+
+def _take(which: Q, limit: int) -> list[Waiting]:
+    moment = database.now()
+    waiting = Attempt.objects.filter(which, state=Attempt.DISPATCHED, publish_after__lte=moment, run__paused=False)
+    if not waiting.exists():  # the usual case, without taking the right to write
+        return []
+    with database.writing(), transaction.atomic():
+        rows = waiting.order_by("priority", "pk")
+        if database.on_postgresql():
+            rows = rows.select_for_update(skip_locked=True, of=("self",))
+        taken = [Waiting(*row) for row in rows.values_list("pk", "nonce", "queue", "publish_count")[:limit]]
+        Attempt.objects.filter(pk__in=[item.id for item in taken]).update(
+            publish_after=database.in_seconds(HANDED_SECONDS)
+        )
+    return taken
+
+
+def mark_published(ids: Iterable[int]) -> None:
+    """Note that these were handed to the wire, where nobody has claimed them meanwhile."""
+    waiting = Attempt.objects.filter(pk__in=list(ids), state=Attempt.DISPATCHED)
+    left = list(waiting.values_list("pk", "publish_count"))
+    if not left:
+        return
+    with database.writing():
+        for count, rows in groupby(sorted(left, key=lambda row: row[1]), key=lambda row: row[1]):
+            patience = min(RESEND_CEILING, RESEND_SECONDS * 2**count)
+            waiting.filter(pk__in=[pk for pk, _ in rows]).update(
+                published_at=database.in_seconds(0), publish_count=F("publish_count") + 1,
+                publish_after=database.in_seconds(patience),
+            )  # fmt: skip
+
+
+def forget_published() -> int:
+    """The wire has lost its memory: everything unclaimed has to be published again. How much that is."""
+    with database.writing():
+        return Attempt.objects.filter(state=Attempt.DISPATCHED).update(
+            published_at=None, publish_after=database.in_seconds(0)
+        )
