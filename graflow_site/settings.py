@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 
+from engine.rest.conf import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from graflow_site import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs exactly what a lock file names: with uv, which is quick, or with pip where uv finds no way out.
-#   install.sh uv PYTHON | packages LOCK | frontend FOLDER
+#   install.sh uv PYTHON | packages LOCK | node | frontend FOLDER
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -26,6 +26,11 @@ packages)
         --require-hashes -r "$2" 2>.venv/uv.log && exit 0
     echo "uv could not install them (.venv/uv.log says why); trying pip, which takes longer." >&2
     pip_install "$2" || fail "The Python packages of $2 could not be installed. Is the Python package index reachable?"
+    ;;
+node)
+    .venv/bin/uv pip install --quiet --no-config --target .venv/node --require-hashes -r scripts/node.lock 2>.venv/uv.log ||
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --target .venv/node --upgrade \
+            --require-hashes -r scripts/node.lock
     ;;
 frontend)
     echo "Installing the packages of the pages."

@@ -9,5 +9,6 @@ resolve() {
     .venv/bin/uv pip compile --quiet --no-config --python-version 3.11 --universal --generate-hashes --no-header "$@"
 }
 resolve scripts/uv.txt -o scripts/uv.lock
+resolve scripts/node.txt -o scripts/node.lock
 resolve requirements.txt -o requirements.lock
 resolve -c requirements.lock tests/requirements.txt -o tests/requirements.lock
