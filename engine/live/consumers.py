@@ -287,10 +287,10 @@ class InboxSocket(Socket):
 
 
 class MonitorSocket(Socket):
-    """A sample of the metrics every two seconds; one look at the database serves all sockets of the process."""
+    """A sample of the metrics every two seconds, for whoever may read them over REST."""
 
     async def admit(self) -> None:
-        await database_sync_to_async(policy.require)(self.user, "monitor.view")
+        await database_sync_to_async(policy.require)(self.user, "run.view")
 
     async def work(self) -> None:
         while True:
@@ -298,12 +298,14 @@ class MonitorSocket(Socket):
             await asyncio.sleep(METRICS_SECONDS)
 
     async def _sample(self) -> Json:
-        lock: asyncio.Lock = self.hub.shared.setdefault("metrics.lock", asyncio.Lock())
+        """One look at the database serves all sockets of this process whose people see the same workflows."""
+        key = f"metrics of {sorted(policy.group_names(self.user))}"
+        lock: asyncio.Lock = self.hub.shared.setdefault("metrics", asyncio.Lock())
         async with lock:
-            taken, sample = self.hub.shared.get("metrics", (0.0, {}))
+            taken, sample = self.hub.shared.get(key, (0.0, {}))
             if time.monotonic() - taken > METRICS_SECONDS * 0.9:
                 sample = _plain(await database_sync_to_async(api.metrics)(self.user))
-                self.hub.shared["metrics"] = (time.monotonic(), sample)
+                self.hub.shared[key] = (time.monotonic(), sample)
             found: Json = sample
             return found
 

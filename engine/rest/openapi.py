@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond the views: its title, the token scheme, the errors of every call."""
+"""What the OpenAPI document says beyond the views: the ways to sign in, the errors of every call."""
 
 from __future__ import annotations
 
@@ -8,21 +8,6 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from engine.rest import shapes
-
-SETTINGS: dict[str, Any] = {
-    "TITLE": "Graflow",
-    "DESCRIPTION": "Workflows, runs and the people in them. Everything a page can do, a token can do here.",
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"DecisionEnum": shapes.DECISIONS, "ModeEnum": shapes.MODES},
-}
 
 REFUSALS = {
     400: "The request cannot be read.",

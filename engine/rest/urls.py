@@ -11,14 +11,12 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from engine.rest import catalogue, feedback, runs, workflows
 from engine.rest.base import ApiView
-from engine.rest.openapi import SETTINGS
 
 app_name = "api"
 
 _guarded: dict[str, Any] = {
     "authentication_classes": list(ApiView.authentication_classes),
     "permission_classes": list(ApiView.permission_classes),
-    "custom_settings": SETTINGS,
 }
 
 # A page for people: without a session it leads to the login. The split view needs no inline script, but the

@@ -113,7 +113,6 @@ CALLS = {
     "feedback.view": ("GET", "feedback/{feedback}/"),
     "feedback.answer": ("POST", "feedback/{feedback}/answer/"),
     "audit.view": ("GET", "audit/"),
-    "monitor.view": ("GET", "metrics/"),
 }
 BODIES = {
     "workflow.edit": lambda ids: {"name": "Other", "document": ASK},

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import jsonschema
 import pytest
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.settings import patched_settings
 from drf_spectacular.validation import validate_schema
 
 from engine.rest import urls
-from engine.rest.openapi import SETTINGS
 
 from .calls import API
 
 
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
-    with patched_settings(SETTINGS), GENERATOR_STATS.silence(), warnings.catch_warnings():
+    with GENERATOR_STATS.silence():
         GENERATOR_STATS.reset()
         made: dict[str, Any] = SchemaGenerator(urlconf=None).get_schema(request=None, public=True)
         assert not GENERATOR_STATS._warn_cache, dict(GENERATOR_STATS._warn_cache)
