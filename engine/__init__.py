@@ -11,9 +11,16 @@ from engine.core.context import TaskExecutionContext
 from engine.core.cycle import ConvergenceDetector, CycleController
 from engine.core.decorators import channel_pull, channel_push, task
 from engine.core.errors import (
-    ArgumentError, DefinitionError, EngineError, ExpressionError, FeedbackRejectedException, FeedbackTimeoutError,
-    IllegalTransition, UnknownTask, WorkflowStateError,
-)  # fmt: skip
+    ArgumentError,
+    DefinitionError,
+    EngineError,
+    ExpressionError,
+    FeedbackRejectedException,
+    FeedbackTimeoutError,
+    IllegalTransition,
+    UnknownTask,
+    WorkflowStateError,
+)
 from engine.core.feedback import FeedbackManager, FeedbackType
 from engine.core.graph import CycleDetector
 from engine.core.monitor import WorkflowMonitor

@@ -54,7 +54,9 @@ def fill(
     known = {parameter.name for parameter in signature.parameters}
     extra = {name: value for name, value in sources.given.items() if name not in known and name != signature.context}
     if extra and not signature.open:
-        raise WorkflowStateError(f"Task {task_id!r} was given {', '.join(map(repr, extra))}, which its function does not take.")
+        raise WorkflowStateError(
+            f"Task {task_id!r} was given {', '.join(map(repr, extra))}, which its function does not take."
+        )
     filled.update(extra)
     if signature.context is not None:
         filled[signature.context] = context

@@ -123,7 +123,9 @@ class MemoryChannels:
                 if write.operation == "delete":
                     values.pop(write.key, None)
                 else:
-                    values[write.key] = applied(write, values.get(write.key, _MISSING) is not _MISSING, values.get(write.key))
+                    values[write.key] = applied(
+                        write, values.get(write.key, _MISSING) is not _MISSING, values.get(write.key)
+                    )
 
 
 def applied(write: Write, exists: bool, current: Any) -> Any:

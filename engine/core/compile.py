@@ -15,6 +15,7 @@ from engine.core.definition import SCHEMA_NAME, Definition, Link, Node, parse
 from engine.core.errors import DefinitionError, ExpressionError, Problem
 from engine.core.expression import Expression, is_identifier, prepare
 from engine.core.graph import closing_edges, reachable
+from engine.core.plain import plain_tasks
 from engine.core.plan import Converge, Plan, PlanEdge, PlanGroup, PlanTask
 from engine.core.schema import parameters_schema, value_error
 from engine.core.task import TaskWrapper
@@ -132,7 +133,9 @@ class _Compiler:
             if not node.id:
                 continue
             if node.id in self.nodes:
-                self.problem("duplicate_id", f"the id {node.id!r} is used twice; give this task another id", f"{path}.id")
+                self.problem(
+                    "duplicate_id", f"the id {node.id!r} is used twice; give this task another id", f"{path}.id"
+                )
                 continue
             self.nodes[node.id] = node
             self.place[node.id] = path
@@ -140,10 +143,18 @@ class _Compiler:
             self.problem("no_tasks", "the workflow has no tasks; add at least one", "tasks")
         for index, group in enumerate(self.definition.groups):
             if group.id in self.nodes or any(other.id == group.id for other in self.definition.groups[:index]):
-                self.problem("duplicate_id", f"the id {group.id!r} is used twice; give this group another id", f"groups[{index}].id")
+                self.problem(
+                    "duplicate_id",
+                    f"the id {group.id!r} is used twice; give this group another id",
+                    f"groups[{index}].id",
+                )
             for place, member in enumerate(group.members):
                 if member not in self.nodes:
-                    self.problem("unknown_task", f"there is no task {member!r} to be a member", f"groups[{index}].members[{place}]")
+                    self.problem(
+                        "unknown_task",
+                        f"there is no task {member!r} to be a member",
+                        f"groups[{index}].members[{place}]",
+                    )
             if not group.members:
                 self.problem("empty_group", f"group {group.id!r} has no members", f"groups[{index}].members")
             self._check_policy(index, group.policy, group.members)
@@ -303,10 +314,18 @@ class _Compiler:
             known = schema["properties"].get(name)
             if known is None and not schema["additionalProperties"]:
                 offered = ", ".join(schema["properties"]) or "none"
-                self.problem("unknown_parameter", f"{node.uses!r} has no parameter {name!r}; it has: {offered}", f"{place}.params.{name}")
+                self.problem(
+                    "unknown_parameter",
+                    f"{node.uses!r} has no parameter {name!r}; it has: {offered}",
+                    f"{place}.params.{name}",
+                )
             elif known and not _has_expression(value) and (error := value_error(known, value)):
                 self.problem("wrong_parameter", f"parameter {name!r}: {error}", f"{place}.params.{name}")
-        if self.strict and not any(link.target == node.id for link in self.definition.links) and not self._in_entered_group(node.id):
+        if (
+            self.strict
+            and not any(link.target == node.id for link in self.definition.links)
+            and not self._in_entered_group(node.id)
+        ):
             declared = (self.definition.inputs or {}).get("properties", {})
             for name in schema["required"]:
                 if name not in params and name not in declared and name not in wrapper.pulls:
@@ -366,9 +385,16 @@ class _Compiler:
     # -- the whole --------------------------------------------------------------------------------------------
 
     def _assemble(
-        self, tasks: dict[str, PlanTask], plan_edges: list[PlanEdge], edges: list[_Edge], arcs: list[_Arc], starts: tuple[str, ...]
+        self,
+        tasks: dict[str, PlanTask],
+        plan_edges: list[PlanEdge],
+        edges: list[_Edge],
+        arcs: list[_Arc],
+        starts: tuple[str, ...],
     ) -> Plan | None:
-        edges_out = _expand_groups(plan_edges, edges, {group.id: tuple(group.members) for group in self.groups.values()})
+        edges_out = _expand_groups(
+            plan_edges, edges, {group.id: tuple(group.members) for group in self.groups.values()}
+        )
         loops = find_loops(
             nodes=[*tasks, *self.groups],
             groups={group.id: tuple(group.members) for group in self.groups.values()},
@@ -405,6 +431,7 @@ class _Compiler:
             for group in self.groups.values()
         }  # fmt: skip
         return Plan(
+            plain=plain_tasks(placed, edges_final, groups),
             name=self.definition.name, tasks=placed, edges=tuple(edges_final), groups=groups,
             loops=tuple(loops.loops), order=loops.order, starts=starts, on_error=self.defaults["on_error"],
             execution_mode=self.defaults["execution_mode"], max_retries=self.defaults["max_retries"],
@@ -443,7 +470,9 @@ def _placed(
     return PlanTask(**values)
 
 
-def _expand_groups(plan_edges: list[PlanEdge], edges: list[_Edge], groups: dict[str, tuple[str, ...]]) -> list[PlanEdge]:
+def _expand_groups(
+    plan_edges: list[PlanEdge], edges: list[_Edge], groups: dict[str, tuple[str, ...]]
+) -> list[PlanEdge]:
     """Edges by final index: a forward edge to a group becomes one per member, a loop edge stays one with heads."""
     expanded: list[PlanEdge] = []
     for plan_edge, edge in zip(plan_edges, edges, strict=True):

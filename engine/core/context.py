@@ -79,9 +79,7 @@ class Recorded:
         if self.iterate is None and not self.spawn:
             return None
         uses, args = self.iterate or (None, {})
-        return Wishes(
-            iterate=self.iterate is not None, iterate_uses=uses, iterate_args=args, spawn=tuple(self.spawn)
-        )
+        return Wishes(iterate=self.iterate is not None, iterate_uses=uses, iterate_args=args, spawn=tuple(self.spawn))
 
 
 class TaskExecutionContext:
@@ -209,7 +207,9 @@ class TaskExecutionContext:
         if not callable(func):
             raise WorkflowStateError(f"{func!r} cannot run: it is neither a task nor a function.")
         if self._execution.functions is None:
-            raise WorkflowStateError(f"{label!r} is not registered: in a durable run decorate it with @task in a task module.")
+            raise WorkflowStateError(
+                f"{label!r} is not registered: in a durable run decorate it with @task in a task module."
+            )
         uses = f"{label}@{id(func):x}"
         self._execution.functions[uses] = func
         return uses, label, {}
@@ -220,7 +220,15 @@ class TaskExecutionContext:
         """`feedback_manager` asks people; other names give None."""
         return TaskFeedback(self) if name == "feedback_manager" else None
 
-    def ask(self, kind: FeedbackType | str, prompt: str | None = None, data: Any = None, *, key: str | None = None, **settings: Any) -> Any:
+    def ask(
+        self,
+        kind: FeedbackType | str,
+        prompt: str | None = None,
+        data: Any = None,
+        *,
+        key: str | None = None,
+        **settings: Any,
+    ) -> Any:
         """Ask a person and return the answer. The body leaves here and starts again from its top once answered,
         so put effects that must not repeat into `step`.
         """
@@ -240,7 +248,14 @@ class TaskExecutionContext:
         return self._result
 
     def _request(
-        self, data: Any, kind: FeedbackType | str, prompt: str | None = None, options: Any = None, *, key: str | None = None, **settings: Any
+        self,
+        data: Any,
+        kind: FeedbackType | str,
+        prompt: str | None = None,
+        options: Any = None,
+        *,
+        key: str | None = None,
+        **settings: Any,
     ) -> tuple[FeedbackRequest, str]:
         self._ordinal += 1
         request = build_request(

@@ -76,9 +76,13 @@ def is_close(previous: Any, current: Any, tolerance: float) -> bool:
             return False
         return bool(previous == current or abs(current - previous) < tolerance)
     if isinstance(previous, dict) and isinstance(current, dict):
-        return previous.keys() == current.keys() and all(is_close(previous[key], current[key], tolerance) for key in previous)
+        return previous.keys() == current.keys() and all(
+            is_close(previous[key], current[key], tolerance) for key in previous
+        )
     if isinstance(previous, (list, tuple)) and isinstance(current, (list, tuple)):
-        return len(previous) == len(current) and all(is_close(a, b, tolerance) for a, b in zip(previous, current, strict=True))
+        return len(previous) == len(current) and all(
+            is_close(a, b, tolerance) for a, b in zip(previous, current, strict=True)
+        )
     return bool(previous == current)
 
 
@@ -136,11 +140,14 @@ def find_loops(
         return tuple(i for i in containing.get(source, ()) if target not in found[i].body)
 
     finished = [
-        _loop_edge(edge, found, groups, out) if edge.index in is_loop else replace(edge, leaves=left_by(edge.source, edge.target))
+        _loop_edge(edge, found, groups, out)
+        if edge.index in is_loop
+        else replace(edge, leaves=left_by(edge.source, edge.target))
         for edge in edges
     ]
     member_leaves = {
-        group: {member: left for member in members if (left := left_by(member, group))} for group, members in groups.items()
+        group: {member: left for member in members if (left := left_by(member, group))}
+        for group, members in groups.items()
     }
     loops = [
         PlanLoop(
@@ -153,7 +160,9 @@ def find_loops(
     return Loops(loops=loops, edges=finished, order=order, containing=containing, member_leaves=member_leaves)
 
 
-def _merge(found: list[_Loop], arcs: list[tuple[str, str]], out: dict[str, list[str]], into: dict[str, list[str]]) -> list[_Loop]:
+def _merge(
+    found: list[_Loop], arcs: list[tuple[str, str]], out: dict[str, list[str]], into: dict[str, list[str]]
+) -> list[_Loop]:
     """Unite loops until none waits, directly or around a corner, for its own end."""
     while True:
         for loop in found:
@@ -179,7 +188,9 @@ def _merge(found: list[_Loop], arcs: list[tuple[str, str]], out: dict[str, list[
         ]
 
 
-def _loop_edge(edge: PlanEdge, found: list[_Loop], groups: Mapping[str, tuple[str, ...]], out: dict[str, list[str]]) -> PlanEdge:
+def _loop_edge(
+    edge: PlanEdge, found: list[_Loop], groups: Mapping[str, tuple[str, ...]], out: dict[str, list[str]]
+) -> PlanEdge:
     index = next(i for i, loop in enumerate(found) if edge.index in loop.edges)
     body = found[index].body
     inside = {node: [target for target in out.get(node, ()) if target in body] for node in body}
@@ -191,5 +202,7 @@ def _loop_edge(edge: PlanEdge, found: list[_Loop], groups: Mapping[str, tuple[st
         loop=index,
         again=tuple(sorted(tasks)),
         again_groups=tuple(sorted(node for node in again if node in groups)),
-        resets=tuple(sorted(node for node in tasks if node not in edge.heads and any(node in other for other in inner))),
+        resets=tuple(
+            sorted(node for node in tasks if node not in edge.heads and any(node in other for other in inner))
+        ),
     )

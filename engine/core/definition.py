@@ -30,7 +30,9 @@ class Field:
     check: Check
 
 
-def _typed(kind: type | tuple[type, ...], words: str, schema: dict[str, Any], accept: Callable[[Any], bool] = lambda _: True) -> Field:
+def _typed(
+    kind: type | tuple[type, ...], words: str, schema: dict[str, Any], accept: Callable[[Any], bool] = lambda _: True
+) -> Field:
     def check(value: Any) -> str | None:
         fits = isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool) and accept(value)
         return None if fits else words
@@ -78,27 +80,78 @@ def _converge_check(value: Any) -> str | None:
 
 
 _TEXT = _typed(str, "must be text", {"type": "string"})
-_NAME = _typed(str, f"must be text of 1 to {MAX_NAME} characters", {"type": "string", "minLength": 1, "maxLength": MAX_NAME}, lambda v: 0 < len(v) <= MAX_NAME)
+_NAME = _typed(
+    str,
+    f"must be text of 1 to {MAX_NAME} characters",
+    {"type": "string", "minLength": 1, "maxLength": MAX_NAME},
+    lambda v: 0 < len(v) <= MAX_NAME,
+)
 _OBJECT = _typed(dict, "must be an object", {"type": "object"})
 _LIST = _typed(list, "must be a list", {"type": "array"})
-_STRINGS = _typed(list, "must be a list of texts", {"type": "array", "items": {"type": "string"}}, lambda v: all(isinstance(i, str) for i in v))
+_STRINGS = _typed(
+    list,
+    "must be a list of texts",
+    {"type": "array", "items": {"type": "string"}},
+    lambda v: all(isinstance(i, str) for i in v),
+)
 _BOOL = _typed(bool, "must be true or false", {"type": "boolean"})
 _COUNT = _typed(int, "must be a whole number from 0", {"type": "integer", "minimum": 0}, lambda v: v >= 0)
-_CYCLES = _typed(int, "must be a whole number from 0 (no limit) to 10000", {"type": "integer", "minimum": 0, "maximum": 10000}, lambda v: 0 <= v <= 10_000)
+_CYCLES = _typed(
+    int,
+    "must be a whole number from 0 (no limit) to 10000",
+    {"type": "integer", "minimum": 0, "maximum": 10000},
+    lambda v: 0 <= v <= 10_000,
+)
 _WHOLE = _typed(int, "must be a whole number", {"type": "integer"})
-_SECONDS = _typed((int, float), "must be a number of seconds from 0", {"type": "number", "minimum": 0}, lambda v: v >= 0)
+_SECONDS = _typed(
+    (int, float), "must be a number of seconds from 0", {"type": "number", "minimum": 0}, lambda v: v >= 0
+)
 _FACTOR = _typed((int, float), "must be a number from 1", {"type": "number", "minimum": 1}, lambda v: v >= 1)
 _ANY = Field({}, lambda _: None)
 _EXPRESSION = Field(
     {"anyOf": [{"type": "string"}, {"type": "object", "properties": {"$": {"type": "string"}}, "required": ["$"]}]},
-    lambda v: None if isinstance(v, str) or (isinstance(v, dict) and v.keys() == {"$"} and isinstance(v["$"], str)) else "must be an expression",
+    lambda v: (
+        None
+        if isinstance(v, str) or (isinstance(v, dict) and v.keys() == {"$"} and isinstance(v["$"], str))
+        else "must be an expression"
+    ),
 )
 _JOIN = Field({"anyOf": [{"enum": ["all_done", "all", "any", None]}, {"type": "integer", "minimum": 1}]}, _join_check)
 _POLICY = Field(
-    {"anyOf": [{"enum": list(POLICIES)}, {"type": "object", "properties": {"at_least": {"type": "integer", "minimum": 1}, "critical": {"type": "array", "items": {"type": "string"}}}, "additionalProperties": False, "minProperties": 1, "maxProperties": 1}]},
+    {
+        "anyOf": [
+            {"enum": list(POLICIES)},
+            {
+                "type": "object",
+                "properties": {
+                    "at_least": {"type": "integer", "minimum": 1},
+                    "critical": {"type": "array", "items": {"type": "string"}},
+                },
+                "additionalProperties": False,
+                "minProperties": 1,
+                "maxProperties": 1,
+            },
+        ]
+    },
     _policy_check,
 )
-_CONVERGE = Field({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "object", "properties": {"tolerance": {"type": "number"}, "value": {}, "patience": {"type": "integer", "minimum": 1}}, "additionalProperties": False}]}, _converge_check)
+_CONVERGE = Field(
+    {
+        "anyOf": [
+            {"type": "number", "exclusiveMinimum": 0},
+            {
+                "type": "object",
+                "properties": {
+                    "tolerance": {"type": "number"},
+                    "value": {},
+                    "patience": {"type": "integer", "minimum": 1},
+                },
+                "additionalProperties": False,
+            },
+        ]
+    },
+    _converge_check,
+)
 
 TASK_FIELDS: dict[str, Field] = {
     "id": _NAME, "kind": _NAME, "label": _TEXT, "description": _TEXT, "max_cycle": _CYCLES, "max_retries": _COUNT,
@@ -238,7 +291,9 @@ def parse(document: Any) -> tuple[Definition, list[Problem]]:
         if _is_object(raw, f"groups[{index}]", found):
             _check_keys(raw, GROUP_FIELDS, ("id", "members"), f"groups[{index}]", found)
             members = [name for name in _as(list, raw.get("members"), []) if isinstance(name, str)]
-            definition.groups.append(Group(str(raw.get("id", "")), members, raw.get("policy", "strict"), str(raw.get("label", ""))))
+            definition.groups.append(
+                Group(str(raw.get("id", "")), members, raw.get("policy", "strict"), str(raw.get("label", "")))
+            )
     _check_sizes(definition, found)
     return definition, found
 
@@ -251,7 +306,7 @@ def _parse_task(raw: Any, path: str, found: list[Problem]) -> Node | None:
     if fields is None:
         known = ", ".join(KIND_FIELDS)
         found.append(_problem("unknown_kind", f"kind {kind!r} is unknown; use one of: {known}", f"{path}.kind"))
-        fields = {key: _ANY for key in raw}
+        fields = dict.fromkeys(raw, _ANY)
     _check_keys(raw, {**TASK_FIELDS, **fields}, ("id", *KIND_REQUIRED.get(kind, ())), path, found)
     return Node(
         id=str(raw.get("id", "")),
@@ -261,7 +316,9 @@ def _parse_task(raw: Any, path: str, found: list[Problem]) -> Node | None:
     )
 
 
-def _check_keys(raw: dict[str, Any], fields: dict[str, Field], required: tuple[str, ...], path: str, found: list[Problem]) -> None:
+def _check_keys(
+    raw: dict[str, Any], fields: dict[str, Field], required: tuple[str, ...], path: str, found: list[Problem]
+) -> None:
     prefix = f"{path}." if path else ""
     for key, value in raw.items():
         known = fields.get(key)
@@ -270,9 +327,7 @@ def _check_keys(raw: dict[str, Any], fields: dict[str, Field], required: tuple[s
             found.append(_problem("unknown_key", f"{key!r} is not a key here; known are: {offered}", f"{prefix}{key}"))
         elif words := known.check(value):
             found.append(_problem("wrong_value", f"{_short(value)} {words}", f"{prefix}{key}"))
-    for key in required:
-        if key not in raw:
-            found.append(_problem("missing_key", f"{key!r} is missing", f"{prefix}{key}"))
+    found.extend(_problem("missing_key", f"{key!r} is missing", f"{prefix}{key}") for key in required if key not in raw)
 
 
 def _check_sizes(definition: Definition, found: list[Problem]) -> None:

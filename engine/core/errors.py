@@ -1,17 +1,17 @@
 """Every error Graflow raises on purpose, with a stable `code` and the way out in its message.
 
-    EngineError
-    ├── DefinitionError          a workflow that cannot run: all its problems at once
-    ├── IllegalTransition        a status move the state machine does not know
-    ├── UnknownTask              an id that this run or workflow does not have
-    ├── ArgumentError            a parameter of a task that nothing fills
-    ├── ExpressionError          an expression that cannot be compiled or evaluated
-    ├── WorkflowStateError       a builder used in a way that has no meaning
-    ├── TaskFailure              a failed phase of a ParallelGroupExecutor
-    ├── NotPicklable             work that cannot leave this process
-    ├── FeedbackTimeoutError     nobody answered in time
-    ├── FeedbackRejectedException    a person said no
-    └── RequestError             what the doors answer: NotFound, Forbidden, Conflict, …
+EngineError
+├── DefinitionError          a workflow that cannot run: all its problems at once
+├── IllegalTransition        a status move the state machine does not know
+├── UnknownTask              an id that this run or workflow does not have
+├── ArgumentError            a parameter of a task that nothing fills
+├── ExpressionError          an expression that cannot be compiled or evaluated
+├── WorkflowStateError       a builder used in a way that has no meaning
+├── TaskFailure              a failed phase of a ParallelGroupExecutor
+├── NotPicklable             work that cannot leave this process
+├── FeedbackTimeoutError     nobody answered in time
+├── FeedbackRejectedException    a person said no
+└── RequestError             what the doors answer: NotFound, Forbidden, Conflict, …
 """
 
 from __future__ import annotations
@@ -192,9 +192,7 @@ class RequestError(EngineError):
         return _rebuild_request_error, (type(self), self.message, self.code, self.details)
 
 
-def _rebuild_request_error(
-    cls: type[RequestError], message: str, code: str, details: dict[str, Any]
-) -> RequestError:
+def _rebuild_request_error(cls: type[RequestError], message: str, code: str, details: dict[str, Any]) -> RequestError:
     return cls(message, code=code, **details)
 
 

@@ -69,8 +69,8 @@ def _check(source: str, task_ids: frozenset[str]) -> frozenset[str]:
     if len(tokens) > MAX_PARTS:
         raise ExpressionError(source, f"has {len(tokens)} parts; at most {MAX_PARTS} are allowed")
     depth = deepest = 0
-    for token in tokens:
-        depth += (token in "([{!-?") - (token in ")]}")
+    for part in tokens:
+        depth += (part in "([{!-?") - (part in ")]}")
         deepest = max(deepest, depth)
     if deepest > MAX_DEPTH * 2:
         raise ExpressionError(source, f"is nested {deepest} deep; at most {MAX_DEPTH * 2} is allowed")
@@ -83,7 +83,7 @@ def _check(source: str, task_ids: frozenset[str]) -> frozenset[str]:
 @lru_cache(maxsize=4096)
 def _compile(source: str, names: frozenset[str]) -> cel.Expression:
     try:
-        return cel.NewEnv(variables={name: cel.Type.DYN for name in names}).compile(source)
+        return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN)).compile(source)
     except RuntimeError as error:
         lines = str(error).removeprefix("INVALID_ARGUMENT: ").splitlines()
         raise ExpressionError(source, lines[0].removeprefix("ERROR: ").replace("<input>:", "at ")) from None
@@ -116,5 +116,3 @@ def prepare(value: Any, task_ids: Iterable[str]) -> Any:
     if isinstance(value, list):
         return [prepare(item, task_ids) for item in value]
     return value
-
-

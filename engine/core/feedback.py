@@ -11,7 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -25,7 +25,7 @@ Decided = Literal["approve", "answer", "reject", "skip", "expire"]
 """How a request was closed; `expire` by its deadline with `on_timeout="error"`."""
 
 
-class FeedbackType(str, Enum):
+class FeedbackType(StrEnum):
     """Kinds of request. They compare equal to their names."""
 
     APPROVAL = "approval"
@@ -136,7 +136,9 @@ def check_answer(request: FeedbackRequest, value: Any, *, edited: bool = False) 
         return value
     if request.kind is FeedbackType.TEXT:
         if not isinstance(value, str):
-            raise InvalidInput(f"The answer must be text, not {type(value).__name__}.", errors=[_error("value", "must be text")])
+            raise InvalidInput(
+                f"The answer must be text, not {type(value).__name__}.", errors=[_error("value", "must be text")]
+            )
         return value
     if request.kind is FeedbackType.CHOICE:
         if value not in request.options:
@@ -157,7 +159,9 @@ def check_answer(request: FeedbackRequest, value: Any, *, edited: bool = False) 
 
 def _not_an_option(value: Any, options: tuple[str, ...]) -> InvalidInput:
     offered = ", ".join(repr(option) for option in options)
-    return InvalidInput(f"{value!r} is not one of the options: {offered}.", errors=[_error("value", "is not an option")])
+    return InvalidInput(
+        f"{value!r} is not one of the options: {offered}.", errors=[_error("value", "is not an option")]
+    )
 
 
 def _check_schema(schema: dict[str, Any] | None, value: Any) -> None:
@@ -168,7 +172,9 @@ def _check_schema(schema: dict[str, Any] | None, value: Any) -> None:
         for error in jsonschema.Draft202012Validator(schema).iter_errors(value)
     ]
     if errors:
-        raise InvalidInput(f"The answer does not fit the form: {errors[0]['path']}: {errors[0]['message']}", errors=errors)
+        raise InvalidInput(
+            f"The answer does not fit the form: {errors[0]['path']}: {errors[0]['message']}", errors=errors
+        )
 
 
 def _error(path: str, message: str) -> dict[str, str]:
@@ -341,5 +347,3 @@ def _describe(item: _Open) -> dict[str, Any]:
         "assignees": request.assignees,
         "timestamp": item.created_at,
     }
-
-

@@ -118,7 +118,7 @@ class Fold:
         task.handled = task.tolerated = task.resumed = False
         task.children, task.child_error = 0, None
         if task.arrived:
-            task.arrived = []
+            task.arrived = ()
         self.changed.add(task.task_id)
 
     def new_life(self, task: TaskState) -> None:
@@ -128,9 +128,7 @@ class Fold:
         task.status, task.at = _BLOCKED, self.now
         if before is _COMPLETED:
             self.state.open += 1
-        self.log.append(
-            ("task_created", task.task_id, None, "blocked", task.iteration, task.attempt, self.now, None)
-        )
+        self.log.append(("task_created", task.task_id, None, "blocked", task.iteration, task.attempt, self.now, None))
 
     def run_status(self, to: str, data: dict[str, Any] | None = None) -> None:
         state = self.state

@@ -67,7 +67,9 @@ class CycleDetector:
         return [start, *shortest[:-1]]
 
 
-def closing_edges(nodes: Sequence[str], out: Mapping[str, Sequence[int]], targets: Sequence[str], starts: Iterable[str]) -> tuple[set[int], set[str]]:
+def closing_edges(
+    nodes: Sequence[str], out: Mapping[str, Sequence[int]], targets: Sequence[str], starts: Iterable[str]
+) -> tuple[set[int], set[str]]:
     """Depth-first search from `starts` in order: the edges that close a cycle, and the nodes it reached.
 
     `out` gives the edge indexes that leave a node in definition order, `targets` the node each leads to.

@@ -52,10 +52,31 @@ class Event(NamedTuple):
         }
 
 
-def number(entries: Iterable[Entry], *, after: int = 0) -> Iterator[Event]:
-    """Events for `entries` that follow event `after`."""
-    for seq, entry in enumerate(entries, after + 1):
-        yield Event(seq, *entry)
+READY_IN_SHORT, DONE_IN_SHORT = "ready", "done"
+"""Entries of `core.plain`: (READY_IN_SHORT, task, at) and (DONE_IN_SHORT, task, started, ended)."""
+
+
+def number(entries: Iterable[tuple[Any, ...]], *, after: int = 0) -> Iterator[Event]:
+    """Events for `entries` that follow event `after`; those in short form become the events they stand for."""
+    seq = after
+    for entry in entries:
+        for full in _in_full(entry):
+            seq += 1
+            yield Event(seq, *full)
+
+
+def _in_full(entry: tuple[Any, ...]) -> tuple[Entry, ...]:
+    kind = entry[0]
+    if kind == DONE_IN_SHORT:
+        _, task_id, started, ended = entry
+        return (
+            ("task_status", task_id, "ready", "running", 1, 1, started, None),
+            ("task_status", task_id, "running", "success", 1, 1, ended, None),
+            ("task_status", task_id, "success", "completed", 1, 1, ended, {"outcome": "success"}),
+        )
+    if kind == READY_IN_SHORT:
+        return (("task_status", entry[1], "blocked", "ready", 1, 1, entry[2], None),)
+    return (entry,)
 
 
 def statuses(events: Iterable[Event], task_id: str) -> list[str]:

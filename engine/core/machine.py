@@ -18,8 +18,18 @@ from engine.core.plan import Plan, PlanTask
 from engine.core.retry import LOSS_BUDGET, delay_before
 from engine.core.rounds import CONVERGED, CYCLE_LIMIT, decide_next, fail_planned, judge, settle_planned, stands_still
 from engine.core.routes import (
-    ERROR, FIRES, HUMAN_SKIP, IGNORED, REJECTED, SUCCESS, child_ended, evaluate_condition, route, skip,
-)  # fmt: skip
+    ERROR,
+    FIRES,
+    HUMAN_SKIP,
+    IGNORED,
+    REJECTED,
+    SUCCESS,
+    child_ended,
+    evaluate_condition,
+    group_outcome,
+    route,
+    skip,
+)
 from engine.core.state import RunState, TaskState, TaskStatus
 
 _READY, _RUNNING, _PLANNED, _SUCCESS = TaskStatus.READY, TaskStatus.RUNNING, TaskStatus.PLANNED, TaskStatus.SUCCESS
@@ -38,6 +48,18 @@ def advance(plan: Plan, state: RunState, event: n.News) -> Decision:
     if not state.is_final():
         _HANDLERS[type(event)](fold, event)
         _settle(fold)
+    return fold.decision()
+
+
+def after_plain(plan: Plan, state: RunState, at: float, groups: tuple[str, ...]) -> Decision:
+    """What follows when `plain.finish` asks: complete groups are decided, and a run without work is over."""
+    fold = Fold(plan, state, at)
+    for group_id in groups:
+        group = state.groups[group_id]
+        if group.outcome is None and group.arrived >= group.size:
+            group.outcome = group_outcome(plan.groups[group_id], group)
+            fold.queue.append((group_id, group.outcome))
+    _settle(fold)
     return fold.decision()
 
 
@@ -82,7 +104,9 @@ def _conclude(fold: Fold) -> None:
         final = state.closing
     else:
         final = "failed" if state.failure else "rejected" if state.rejection else "succeeded"
-    state.reason = state.reason or (state.failure if final == "failed" else state.rejection if final == "rejected" else None)
+    state.reason = state.reason or (
+        state.failure if final == "failed" else state.rejection if final == "rejected" else None
+    )
     fold.run_status(final, {"reason": state.reason} if state.reason else None)
     fold.commands.append(n.WithdrawRequests(None))
     fold.commands.append(n.RunEnded(final))
@@ -141,7 +165,8 @@ def _run_started(fold: Fold, event: n.RunStarted) -> None:
     within = reachable([event.start_node], follows)
     for edge in plan.edges:
         if edge.loop is None and edge.source not in within and edge.target in within:
-            state.tasks[edge.target].dead.append(edge.index)
+            target = state.tasks[edge.target]
+            target.dead = (*target.dead, edge.index)
     for task_id in plan.tasks:
         if task_id not in within:
             task = state.tasks[task_id]
@@ -267,9 +292,14 @@ def _spawn(fold: Fold, parent: TaskState, spawn: n.Spawn) -> None:
     if spawn.task_id in fold.state.tasks:
         return
     child = TaskState(
-        spawn.task_id, uses=spawn.uses, args=dict(spawn.args), parent=parent.task_id, joined=spawn.join,
-        settings=dict(spawn.settings) or None, at=fold.now,
-    )  # fmt: skip
+        spawn.task_id,
+        uses=spawn.uses,
+        args=dict(spawn.args),
+        parent=parent.task_id,
+        joined=spawn.join,
+        settings=dict(spawn.settings) or None,
+        at=fold.now,
+    )
     fold.state.tasks[spawn.task_id] = child
     fold.state.open += 1
     if spawn.join:
@@ -384,7 +414,9 @@ def _task_suspended(fold: Fold, event: n.TaskSuspended) -> None:
     task.reason = FEEDBACK_DRIFT if event.drift else None
     fold.move(task, _ASKING, {"reason": FEEDBACK_DRIFT} if event.drift else None)
     for request in event.requests:
-        fold.note("feedback_requested", task, {"kind": request.kind.value, "key": request.key, "prompt": request.prompt})
+        fold.note(
+            "feedback_requested", task, {"kind": request.kind.value, "key": request.key, "prompt": request.prompt}
+        )
 
 
 def _answered(fold: Fold, event: n.Answered) -> None:

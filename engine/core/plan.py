@@ -113,9 +113,22 @@ class PlanLoop:
     members: tuple[tuple[str, str], ...] = ()  # (task, group)
 
 
+@dataclass(frozen=True, slots=True)
+class PlainTask:
+    """A task whose success follows the simplest rules: see `core.plain`. `out` holds, per edge, its index,
+    its target and how many edges the target waits for.
+    """
+
+    id: str
+    out: tuple[tuple[int, str, int], ...]
+    groups: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A workflow ready to run. `order` lists loops from the innermost out."""
+    """A workflow ready to run. `order` lists loops from the innermost out; `plain` holds the tasks that
+    `core.plain` may finish.
+    """
 
     name: str
     tasks: Mapping[str, PlanTask]
@@ -131,6 +144,7 @@ class Plan:
     retry_delay: float = 1.0
     backoff: float = 2.0
     inputs_schema: Mapping[str, Any] | None = None
+    plain: Mapping[str, PlainTask] = field(default_factory=dict)
 
     def dynamic(self, task_id: str, uses: str | None, settings: Mapping[str, Any] | None = None) -> PlanTask:
         """A task made while running: its function's settings over the workflow's defaults."""

@@ -57,7 +57,9 @@ def _has_converged(fold: Fold, state: LoopState, edge: PlanEdge) -> bool:
         task = fold.plan.tasks.get(task_id)
         if task is not None and task.converge is not None:
             rules.append((f"{edge.index}:{task_id}", task.converge, task_id))
-    return any([stands_still(fold, state.last, state.steady, key, rule, source) for key, rule, source in rules])
+    # Every rule has to see every pass, also when an earlier one has already converged.
+    still = [stands_still(fold, state.last, state.steady, key, rule, source) for key, rule, source in rules]
+    return any(still)
 
 
 def stands_still(
@@ -88,7 +90,11 @@ def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str
             tasks[member].handled = True
     judge(fold, only=frozenset(edge.again))
     state.passes += 1
-    fold.note("loop_taken", tasks[edge.heads[0]], {"loop": loop.index, "source": edge.source, "target": edge.target, "passes": state.passes})
+    fold.note(
+        "loop_taken",
+        tasks[edge.heads[0]],
+        {"loop": loop.index, "source": edge.source, "target": edge.target, "passes": state.passes},
+    )
     again = frozenset(edge.again) | frozenset(edge.again_groups)
     state.sources = {index: end for index, end in state.sources.items() if plan.edges[int(index)].source not in again}
     _reopen_others(fold, loop, again)
@@ -96,8 +102,8 @@ def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str
         _reset_group(fold, group_id, again)
     for task_id in edge.again:
         task = tasks[task_id]
-        task.fired = [i for i in task.fired if plan.edges[i].loop is None and plan.edges[i].source not in again]
-        task.dead = [index for index in task.dead if plan.edges[index].source not in again]
+        task.fired = tuple(i for i in task.fired if plan.edges[i].loop is None and plan.edges[i].source not in again)
+        task.dead = tuple(index for index in task.dead if plan.edges[index].source not in again)
         fold.changed.add(task_id)
         if task_id in edge.heads:
             continue
@@ -120,7 +126,7 @@ def _reset_group(fold: Fold, group_id: str, again: frozenset[str]) -> None:
 
 
 def _start_again(fold: Fold, head: TaskState, edge: PlanEdge, carried: object) -> None:
-    head.fired.append(edge.index)
+    head.fired = (*head.fired, edge.index)
     if head.status is _PLANNED:
         fold.begin_iteration(head)
     elif head.status is not TaskStatus.BLOCKED:
@@ -211,13 +217,12 @@ def end_of(fold: Fold, node_id: str) -> str | None:
 
 def judge(fold: Fold, only: frozenset[str] | None = None) -> None:
     """Say of every failed or rejected task whether somebody handled it. With `only`, now or never."""
-    remaining: list[str] = []
-    for task_id in fold.state.verdicts:
-        if only is not None and task_id not in only:
-            remaining.append(task_id)
-        elif not _is_judged(fold, fold.state.tasks[task_id], final=only is not None):
-            remaining.append(task_id)
-    fold.state.verdicts = remaining
+    final = only is not None
+    fold.state.verdicts = [
+        task_id
+        for task_id in fold.state.verdicts
+        if (only is not None and task_id not in only) or not _is_judged(fold, fold.state.tasks[task_id], final=final)
+    ]
 
 
 def _is_judged(fold: Fold, task: TaskState, *, final: bool) -> bool:

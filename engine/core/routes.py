@@ -53,9 +53,12 @@ def decide(fold: Fold, edge: PlanEdge, how: str) -> None:
     target = fold.state.tasks[edge.target]
     fold.changed.add(edge.target)
     if target.status is not _BLOCKED:
-        target.dead.append(edge.index)  # its join was satisfied without this one
+        target.dead = (*target.dead, edge.index)  # its join was satisfied without this one
         return
-    (target.fired if fires else target.dead).append(edge.index)
+    if fires:
+        target.fired = (*target.fired, edge.index)
+    else:
+        target.dead = (*target.dead, edge.index)
     look(fold, target)
 
 
@@ -122,7 +125,7 @@ def arrive(fold: Fold, group: PlanGroup, member: str, how: str) -> None:
     state, task = fold.state.groups[group.id], fold.state.tasks[member]
     if state.outcome is not None or group.id in task.arrived:
         return
-    task.arrived.append(group.id)
+    task.arrived = (*task.arrived, group.id)
     fold.changed.add(member)
     count_arrival(state, member, how)
     if state.arrived < len(group.members):

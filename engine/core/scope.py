@@ -9,7 +9,6 @@ from engine.core.plan import Plan, PlanEdge
 from engine.core.state import RunState, TaskState
 
 
-
 def has_result(task: TaskState) -> bool:
     """Whether the task has a value to give: it worked in its last execution, or a person skipped it."""
     return task.how in ("success", "ignored", "human_skip") or (task.how is None and task.version > 1)
@@ -60,7 +59,11 @@ def _error_text(plan: Plan, state: RunState, source: str) -> str:
         task = state.tasks[source]
         return str(task.child_error or task.error or "")
     failed = [state.tasks[member] for member in group.members]
-    return "; ".join(f"{task.task_id}: {task.error or task.reason or 'failed'}" for task in failed if task.how in ("error", "rejected"))
+    return "; ".join(
+        f"{task.task_id}: {task.error or task.reason or 'failed'}"
+        for task in failed
+        if task.how in ("error", "rejected")
+    )
 
 
 def upstream(plan: Plan, state: RunState, task_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -83,5 +86,3 @@ def upstream(plan: Plan, state: RunState, task_id: str) -> tuple[dict[str, Any],
         if edge.loop is not None or not looped:
             main[edge.source] = value
     return by_name, main
-
-

@@ -6,10 +6,10 @@ that do not exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from engine.core.errors import IllegalTransition, UnknownTask
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.core.plan import Plan
 
 
-class TaskStatus(str, Enum):
+class TaskStatus(StrEnum):
     """The eleven statuses of a task. They compare equal to their names."""
 
     BLOCKED = "blocked"  # waits for its inputs
@@ -33,9 +33,6 @@ class TaskStatus(str, Enum):
     RETRY_WAITING = "retry_waiting"
     SKIPPED = "skipped"
     COMPLETED = "completed"  # final; `outcome` says how
-
-    def __str__(self) -> str:
-        return self.value
 
 
 _S = TaskStatus
@@ -60,10 +57,11 @@ RUN_STATUSES = ("pending", "running", "waiting", "paused", "stopping", *sorted(F
 OUTCOMES = ("success", "error", "rejected", "skipped", "cancelled")
 
 
-@dataclass(slots=True)
 class TaskState:
     """One task of one run. `iteration` and `attempt` count from 1; `cycle_count` counts finished executions
     since the task's loop was entered; `at` is the time of the last move in seconds since the epoch.
+
+    Fields keep their defaults on the class, so that a task that has not begun costs next to nothing.
     """
 
     task_id: str
@@ -79,9 +77,9 @@ class TaskState:
     lost_count: int = 0
     outcome: str | None = None
     reason: str | None = None
-    fired: list[int] = field(default_factory=list)  # plan edges into it that fired in this life, in order
-    dead: list[int] = field(default_factory=list)  # plan edges into it that can no longer fire
-    arrived: list[str] = field(default_factory=list)  # groups it has arrived at in this life
+    fired: Sequence[int] = ()  # plan edges into it that fired in this life, in order
+    dead: Sequence[int] = ()  # plan edges into it that can no longer fire
+    arrived: Sequence[str] = ()  # groups it has arrived at in this life
     carried: Any = None  # what a loop edge over an error or a rejection handed to this head
     how: str | None = None  # how its last execution ended, as the edges out of it see it
     handled: bool = False  # an edge took care of its failure or rejection
@@ -97,6 +95,26 @@ class TaskState:
     children: int = 0  # joined children that have not ended
     child_error: str | None = None
     reject: str | None = None  # "raise": the next execution meets the rejection as an exception
+
+    def __init__(self, task_id: str, status: TaskStatus = TaskStatus.BLOCKED, **fields: Any) -> None:
+        self.task_id = task_id
+        self.status = status
+        if fields:
+            for name, value in fields.items():
+                if name not in TASK_FIELDS:
+                    raise TypeError(f"TaskState has no field {name!r}")
+                setattr(self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TaskState):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in TASK_FIELDS)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"TaskState({told})"
 
     def transition_to(self, new_status: TaskStatus, **kwargs: Any) -> None:
         """Move to `new_status`; keywords `result`, `error`, `increment_retry` and `at` go with the move.
@@ -160,6 +178,9 @@ class TaskState:
         )
 
 
+TASK_FIELDS = tuple(TaskState.__annotations__)
+
+
 class TaskTable(dict[str, TaskState]):
     """The tasks of a run by id. A durable store subclasses it and loads rows in `__missing__`."""
 
@@ -197,6 +218,7 @@ class GroupState:
     worked: int = 0
     failed: list[str] = field(default_factory=list)
     outcome: str | None = None  # set when all have ended: success, error or skipped
+    size: int = 0  # members
 
     def as_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -234,10 +256,10 @@ class RunState:
         return cls(
             inputs=dict(inputs or {}),
             max_steps=max_steps,
-            tasks=TaskTable({task_id: TaskState(task_id) for task_id in plan.tasks}),
+            tasks=TaskTable((task_id, TaskState(task_id)) for task_id in plan.tasks),
             open=len(plan.tasks),
             loops=[LoopState() for _ in plan.loops],
-            groups={group_id: GroupState() for group_id in plan.groups},
+            groups={group.id: GroupState(size=len(group.members)) for group in plan.groups.values()},
         )
 
     def is_final(self) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import Token
-from enum import Enum
+from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,7 +23,7 @@ from engine.core.task import CURRENT, Executable, ParallelGroup, Pipeline, TaskW
 MODES = ("sequential", "parallel")
 
 
-class CoordinationBackend(str, Enum):
+class CoordinationBackend(StrEnum):
     """Where the parallel tasks of a local run are carried out."""
 
     MEMORY = "memory"
@@ -69,6 +69,7 @@ class WorkflowContext:
         self._plan: Plan | None = None
         self._run: Runner | None = None
         self._strict = False
+        self._bodies: dict[str, Callable[[], Any]] | None = None
 
     @property
     def default_max_cycle(self) -> int:
@@ -86,7 +87,9 @@ class WorkflowContext:
         self._tokens.append(CURRENT.set(self))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         CURRENT.reset(self._tokens.pop())
 
     # -- building -----------------------------------------------------------------------------------------------
@@ -103,7 +106,9 @@ class WorkflowContext:
     ) -> Self:  # fmt: skip
         """Draw any edge. `loop=None` finds out by itself whether it closes a cycle; False forbids that."""
         given = {"on": on, "when": when, "loop": loop, "converge": converge}
-        kept = {key: value for key, value in given.items() if value is not None and not (key == "on" and value == "success")}
+        kept = {
+            key: value for key, value in given.items() if value is not None and not (key == "on" and value == "success")
+        }
         for end in (source, target):
             if isinstance(end, Executable):
                 end.place(self)
@@ -166,7 +171,9 @@ class WorkflowContext:
         graph.add_nodes_from((task_id, {"task": self._nodes[task_id].task}) for task_id in plan.tasks)
         for edge in plan.edges:
             for source in plan.members_of(edge.source):
-                graph.add_edges_from((source, target, {"loop": edge.loop is not None}) for target in edge.heads or [edge.target])
+                graph.add_edges_from(
+                    (source, target, {"loop": edge.loop is not None}) for target in edge.heads or [edge.target]
+                )
         return graph
 
     # -- documents ----------------------------------------------------------------------------------------------
@@ -191,7 +198,9 @@ class WorkflowContext:
         return list(needed)
 
     @classmethod
-    def from_definition(cls, document: dict[str, Any], tasks: Mapping[str, TaskWrapper] | None = None) -> WorkflowContext:
+    def from_definition(
+        cls, document: dict[str, Any], tasks: Mapping[str, TaskWrapper] | None = None
+    ) -> WorkflowContext:
         """The workflow of a document. Raises DefinitionError with all problems.
 
         `tasks` adds to the registered tasks, for this document only.
@@ -210,6 +219,7 @@ class WorkflowContext:
     def plan(self) -> Plan:
         """The checked form. Raises DefinitionError with all problems."""
         if self._plan is None:
+            self._bodies = None
             self._plan = compile_definition(self._definition, self._tasks, strict=self._strict)
         return self._plan
 
@@ -234,6 +244,17 @@ class WorkflowContext:
         """No task starts any more and the run ends `stopped`. From any thread; twice is no error."""
         if self._run is not None:
             self._run.stop(reason)
+
+    def bare_bodies(self) -> dict[str, Callable[[], Any]]:
+        """Functions that take nothing and touch no channel, by task: they can be called as they are."""
+        if self._bodies is None:
+            self._bodies = {}
+            for task_id, task in self.plan().tasks.items():
+                made = self.wrapper(task_id)
+                simple = made is not None and made.signature.is_empty and not made.pulls and not made.pushes
+                if made is not None and simple and not task.params and not task.timeout:
+                    self._bodies[task_id] = made.func
+        return self._bodies
 
     def wrapper(self, task_id: str) -> TaskWrapper | None:
         """The function behind a task of this workflow; None for kinds without one."""

@@ -57,13 +57,16 @@ def carry_out(call: Call, *, clock: Callable[[], float], jitter: float = 1.0) ->
         requests = (*(r for r in recorded.requests if r.key != suspended.request.key), suspended.request)
         return Outcome(TaskSuspended(task_id=execution.task_id, at=clock(), requests=requests, drift=recorded.drift))
     except _TimedOut as error:
-        return Outcome(TaskFailed(task_id=execution.task_id, at=clock(), error=str(error), kind="timeout", jitter=jitter))
+        return Outcome(
+            TaskFailed(task_id=execution.task_id, at=clock(), error=str(error), kind="timeout", jitter=jitter)
+        )
     except Exception as error:  # a task's failure becomes a recorded event
-        return Outcome(_failure(call, error, clock(), jitter))
+        return Outcome(failure_of(call, error, clock(), jitter))
     return Outcome(TaskFinished(execution.task_id, clock(), value, recorded.wishes()), tuple(recorded.writes))
 
 
-def _failure(call: Call, error: Exception, at: float, jitter: float) -> TaskFailed:
+def failure_of(call: Call, error: Exception, at: float, jitter: float) -> TaskFailed:
+    """The news of a body that raised `error`."""
     final = isinstance(error, (ArgumentError, FeedbackRejectedException, FeedbackTimeoutError))
     retryable = not final and not getattr(error, "terminal", False) and isinstance(error, call.task.retry_on)
     text = str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
@@ -78,7 +81,9 @@ class _TimedOut(Exception):
     pass
 
 
-def _with_timeout(seconds: float | None, func: Callable[..., Any], positional: list[Any], keywords: Mapping[str, Any]) -> Any:
+def _with_timeout(
+    seconds: float | None, func: Callable[..., Any], positional: list[Any], keywords: Mapping[str, Any]
+) -> Any:
     """Call `func`, at most for `seconds`. A body that overruns goes on in its thread; its result is dropped."""
     if not seconds:
         return func(*positional, **keywords)

@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from engine.core.channel import Channel, MemoryChannels
@@ -34,17 +35,24 @@ class ExecutionContext:
     """What a local run owns: `channels`, `feedback_manager`, results, and the queue of ready tasks."""
 
     def __init__(self, plan: Plan, *, inputs: dict[str, Any] | None = None, max_steps: int | None = None) -> None:
-        self.run_id = str(uuid.uuid4())
         self.plan = plan
         self.state = RunState.for_plan(plan, inputs=inputs, max_steps=max_steps)
         self.channels = MemoryChannels()
         self.state.channels = self.channels.data
         self.inbox: deque[News] = deque()  # news from other threads, folded by the running loop
-        self.wake = threading.Event()
         self.feedback_manager = FeedbackManager(self._answered)
         self.functions: dict[str, Callable[..., Any]] = {}
         self.step_results: dict[tuple[str, int, str], Any] = {}
         self._now: Callable[[], float] = lambda: 0.0
+
+    @cached_property
+    def run_id(self) -> str:
+        return str(uuid.uuid4())
+
+    @cached_property
+    def wake(self) -> threading.Event:
+        """Set whenever news came from another thread."""
+        return threading.Event()
 
     def use_clock(self, clock: Callable[[], float]) -> None:
         self._now = clock
@@ -52,9 +60,15 @@ class ExecutionContext:
     def _answered(self, request: FeedbackRequest, answer: FeedbackAnswer) -> None:
         self.tell(
             Answered(
-                task_id=request.task_id, at=self._now(), decision=answer.decision, feedback_id=answer.feedback_id,
-                reason=answer.reason, reraise=request.on_reject == "raise", data=request.data, actor=answer.answered_by,
-            )  # fmt: skip
+                task_id=request.task_id,
+                at=self._now(),
+                decision=answer.decision,
+                feedback_id=answer.feedback_id,
+                reason=answer.reason,
+                reraise=request.on_reject == "raise",
+                data=request.data,
+                actor=answer.answered_by,
+            )
         )
 
     def tell(self, news: News) -> None:

@@ -16,7 +16,9 @@ from engine.core import news as n
 from engine.core.arguments import Sources
 from engine.core.context import Execution
 from engine.core.errors import EngineError, InvalidInput, UnknownTask, WorkflowStateError
-from engine.core.machine import advance
+from engine.core.fold import Decision
+from engine.core.machine import advance, after_plain
+from engine.core.plain import finish
 from engine.core.plan import Plan, PlanTask
 from engine.core.registry import tasks as registered
 from engine.core.result import RunResult
@@ -25,18 +27,20 @@ from engine.core.scope import upstream
 from engine.core.state import TaskState, TaskStatus
 from engine.core.task import TaskWrapper
 from engine.core.workflow import WorkflowContext
-from engine.execution.attempt import Call, Outcome, carry_out
+from engine.execution.attempt import Call, Outcome, carry_out, failure_of
 from engine.execution.context import ExecutionContext, LocalFeedback, MemorySteps
 
 DEFAULT_WORKERS = 8
 _IDLE_SECONDS = 0.05
-_READY = TaskStatus.READY
+_READY, _RUNNING = TaskStatus.READY, TaskStatus.RUNNING
 
 
 class LocalRunner:
     """One local run. `execute` returns when the run is over or only people can move it."""
 
-    def __init__(self, workflow: WorkflowContext, start_node: str | None, max_steps: int | None, inputs: dict[str, Any] | None) -> None:
+    def __init__(
+        self, workflow: WorkflowContext, start_node: str | None, max_steps: int | None, inputs: dict[str, Any] | None
+    ) -> None:
         self._workflow = workflow
         self._plan: Plan = workflow.plan()
         if start_node is not None and start_node not in self._plan.tasks:
@@ -47,13 +51,13 @@ class LocalRunner:
         self._state = self.execution_context.state
         self._offset = time.time() - time.monotonic()
         self.execution_context.use_clock(self._clock)
-        self._rng = random.Random()
         self._ready: deque[str] = deque()
         self._by_priority = any(task.priority for task in self._plan.tasks.values())
         self._heap: list[tuple[int, int, str]] = []
         self._arrival = count()
         self._timers: list[tuple[float, str]] = []
         self._executing = False
+        self._bodies = workflow.bare_bodies()
 
     def _clock(self) -> float:
         """Seconds since the epoch that never go back."""
@@ -68,7 +72,9 @@ class LocalRunner:
 
     def execute(self) -> RunResult:
         if self._executing:
-            raise WorkflowStateError(f"Workflow {self._workflow.name!r} is already running; use another workflow object.")
+            raise WorkflowStateError(
+                f"Workflow {self._workflow.name!r} is already running; use another workflow object."
+            )
         self._executing = True
         try:
             if self._state.status == "pending":
@@ -84,13 +90,70 @@ class LocalRunner:
 
     # -- loops --------------------------------------------------------------------------------------------------
 
+    def _run_plain(self) -> None:
+        """Carry out tasks that need nothing from the engine, until one comes that does (see `core.plain`)."""
+        state, ready, inbox, bodies = self._state, self._ready, self.execution_context.inbox, self._bodies
+        tasks, plain, offset, monotonic = state.tasks, self._plan.plain, self._offset, time.monotonic
+        following: list[str] = []
+        while ready and not inbox:
+            task_id = ready[0]
+            body, task = bodies.get(task_id), tasks[task_id]
+            if (
+                body is None
+                or task_id not in plain
+                or task.status is not _READY
+                or task.attempt != 1
+                or task.resumed
+                or state.closing is not None
+            ):
+                return
+            ready.popleft()
+            task.status = _RUNNING
+            started = offset + monotonic()
+            try:
+                value = body()
+            except Exception as error:  # the machine has to know it from its start
+                task.status = _READY
+                self._tell(n.TaskStarted(task_id, started))
+                self._failed(task, error)
+                continue
+            ended = offset + monotonic()
+            goes_on = finish(state, task, plain[task_id], started, ended, value, following)
+            if following:
+                ready.extend(following)
+                following.clear()
+            if not goes_on:
+                self._obey(after_plain(self._plan, state, ended, plain[task_id].groups))
+
+    def _run_bare(self, task_id: str, body: Callable[[], Any]) -> None:
+        """Call a function that needs nothing from the engine, and tell the machine."""
+        self._tell(n.TaskStarted(task_id, self._clock(), ""))
+        task = self._state.tasks[task_id]
+        if task.status is not _RUNNING:
+            return
+        try:
+            value = body()
+        except Exception as error:  # a task's failure becomes a recorded event
+            self._failed(task, error)
+        else:
+            self._tell(n.TaskFinished(task_id, self._clock(), value))
+
+    def _failed(self, task: TaskState, error: Exception) -> None:
+        call = self._call(self._plan.tasks[task.task_id], task)
+        self._finish(Outcome(failure_of(call, error, self._clock(), _jitter())))
+
     def _run_sequential(self) -> None:
+        may_be_plain = not self._by_priority and self._state.max_steps is None
         while not self._state.is_final():
+            if may_be_plain:
+                self._run_plain()
             self._read_inbox()
             task_id = self._next_ready()
             if task_id is not None:
-                if (call := self._begin(task_id)) is not None:
-                    self._finish(carry_out(call, clock=self._clock, jitter=self._rng.uniform(0.5, 1.5)))
+                if (body := self._bodies.get(task_id)) is not None and self._state.tasks[task_id].uses is None:
+                    self._run_bare(task_id, body)
+                elif (call := self._begin(task_id)) is not None:
+                    self._finish(carry_out(call, clock=self._clock, jitter=_jitter()))
             elif not self._wait_for_timer():
                 return
 
@@ -103,7 +166,7 @@ class LocalRunner:
                 self._fire_timers()
                 while len(running) < workers and (task_id := self._next_ready()) is not None:
                     if (call := self._begin(task_id)) is not None:
-                        running.add(pool.submit(carry_out, call, clock=self._clock, jitter=self._rng.uniform(0.5, 1.5)))
+                        running.add(pool.submit(carry_out, call, clock=self._clock, jitter=_jitter()))
                 if running:
                     done, running = wait(running, timeout=self._patience(), return_when=FIRST_COMPLETED)
                     for future in sorted(done, key=lambda item: item.result().news.at):
@@ -144,7 +207,10 @@ class LocalRunner:
     # -- the machine --------------------------------------------------------------------------------------------
 
     def _tell(self, news: n.News) -> None:
-        for command in advance(self._plan, self._state, news).commands:
+        self._obey(advance(self._plan, self._state, news))
+
+    def _obey(self, decision: Decision) -> None:
+        for command in decision.commands:
             if isinstance(command, n.RunTask):
                 self._push(command.task_id)
             elif isinstance(command, n.ArmRetry):
@@ -181,7 +247,9 @@ class LocalRunner:
         try:
             return self._call(task or self._plan.dynamic(task_id, state.uses, state.settings), state)
         except EngineError as error:
-            self._tell(n.TaskFailed(task_id=task_id, at=self._clock(), error=str(error), kind="invalid", retryable=False))
+            self._tell(
+                n.TaskFailed(task_id=task_id, at=self._clock(), error=str(error), kind="invalid", retryable=False)
+            )
             return None
 
     def _call(self, task: PlanTask, state: TaskState) -> Call:
@@ -222,7 +290,9 @@ class LocalRunner:
             try:
                 self.execution_context.channels.commit(outcome.writes)
             except TypeError as error:
-                news = n.TaskFailed(task_id=news.task_id, at=news.at, error=f"channel write: {error}", kind="invalid", retryable=False)
+                news = n.TaskFailed(
+                    task_id=news.task_id, at=news.at, error=f"channel write: {error}", kind="invalid", retryable=False
+                )
         if isinstance(news, n.TaskSuspended):
             self._suspend(news)
         else:
@@ -241,10 +311,19 @@ class LocalRunner:
         if answer is not None:
             self._tell(
                 n.Answered(
-                    task_id=news.task_id, at=self._clock(), decision=answer.decision, feedback_id=feedback_id,
-                    reason=answer.reason, reraise=news.requests[-1].on_reject == "raise", data=news.requests[-1].data,
-                )  # fmt: skip
+                    task_id=news.task_id,
+                    at=self._clock(),
+                    decision=answer.decision,
+                    feedback_id=feedback_id,
+                    reason=answer.reason,
+                    reraise=news.requests[-1].on_reject == "raise",
+                    data=news.requests[-1].data,
+                )
             )
+
+
+def _jitter() -> float:
+    return random.uniform(0.5, 1.5)
 
 
 def _anonymous(name: str, func: Callable[..., Any]) -> TaskWrapper:
@@ -256,8 +335,12 @@ def _anonymous(name: str, func: Callable[..., Any]) -> TaskWrapper:
 
 def _check_inputs(plan: Plan, inputs: dict[str, Any]) -> None:
     if plan.inputs_schema and (error := value_error(dict(plan.inputs_schema), inputs)):
-        raise InvalidInput(f"The inputs do not fit the workflow: {error}", errors=[{"path": "inputs", "message": error}])
+        raise InvalidInput(
+            f"The inputs do not fit the workflow: {error}", errors=[{"path": "inputs", "message": error}]
+        )
 
 
-def local_runner(workflow: WorkflowContext, start_node: str | None, max_steps: int | None, inputs: dict[str, Any] | None) -> LocalRunner:
+def local_runner(
+    workflow: WorkflowContext, start_node: str | None, max_steps: int | None, inputs: dict[str, Any] | None
+) -> LocalRunner:
     return LocalRunner(workflow, start_node, max_steps, inputs)

@@ -97,11 +97,20 @@ FLAKY_SOURCE: dict[str, Any] = {
     "description": "Reads from a source that is busy at first. Retries wait without holding a worker, then the rows are summarised.",
     "inputs": {
         "type": "object",
-        "properties": {"busy_times": {"type": "integer", "title": "Busy times", "default": 2, "minimum": 0, "maximum": 4}},
+        "properties": {
+            "busy_times": {"type": "integer", "title": "Busy times", "default": 2, "minimum": 0, "maximum": 4}
+        },
     },
     "defaults": {},
     "tasks": [
-        {"id": "read", "kind": "task", "uses": "demo.read_source", "label": "Read source", "max_retries": 4, "retry_delay": 0.5},
+        {
+            "id": "read",
+            "kind": "task",
+            "uses": "demo.read_source",
+            "label": "Read source",
+            "max_retries": 4,
+            "retry_delay": 0.5,
+        },
         {"id": "rows", "kind": "task", "uses": "demo.clean_rows", "label": "Clean rows"},
         {"id": "summary", "kind": "task", "uses": "demo.summarise_rows", "label": "Summarise"},
     ],

@@ -78,7 +78,7 @@ class Scenario:
         return self.state.tasks[name].status.value
 
     def history(self, name: str) -> list[str]:
-        self.state  # noqa: B018 - starts the run
+        self.state
         return statuses(number(self.state.log), name)
 
     def iteration(self, name: str) -> int:

@@ -70,7 +70,12 @@ def test_a_problem_names_its_place(doc, expected):
 
 def test_all_problems_come_at_once():
     doc = document([do("a"), do("a"), {"id": "b", "uses": "nope"}], [edge("a", "z")], defaults={"max_cycles": 1})
-    assert {path for _, path in places(doc)} == {"defaults.max_cycles", "tasks[1].id", "tasks[2].uses", "edges[0].target"}
+    assert {path for _, path in places(doc)} == {
+        "defaults.max_cycles",
+        "tasks[1].id",
+        "tasks[2].uses",
+        "edges[0].target",
+    }
 
 
 def test_a_condition_can_end_an_unlimited_loop():
@@ -79,7 +84,9 @@ def test_a_condition_can_end_an_unlimited_loop():
 
 
 def test_two_members_of_a_group_can_be_the_heads_of_a_loop():
-    doc = document([do("b"), do("c"), do("d")], [edge("g", "d"), edge("d", "g")], groups=[{"id": "g", "members": ["b", "c"]}])
+    doc = document(
+        [do("b"), do("c"), do("d")], [edge("g", "d"), edge("d", "g")], groups=[{"id": "g", "members": ["b", "c"]}]
+    )
     plan = compile_document(doc, TASKS)
     assert set(plan.loops[0].heads) == {"b", "c"}
 
@@ -106,7 +113,14 @@ def test_the_schema_refuses_what_the_parser_refuses():
 
 @pytest.mark.parametrize(
     "hostile",
-    ["(" * 500 + "1" + ")" * 500, "1" + " && 1" * 1000, "[1].map(x, x)", "'a'.matches('a*')", "-" * 300 + "1", "x" * 3000],
+    [
+        "(" * 500 + "1" + ")" * 500,
+        "1" + " && 1" * 1000,
+        "[1].map(x, x)",
+        "'a'.matches('a*')",
+        "-" * 300 + "1",
+        "x" * 3000,
+    ],
 )
 def test_a_hostile_expression_is_refused(hostile):
     doc = document([do("a"), do("b")], [edge("a", "b", when=hostile)])

@@ -127,7 +127,11 @@ def test_a_failed_try_waits_and_is_tried_again():
 
 def test_a_dead_worker_is_no_retry_of_the_task():
     run = Scenario("a", tasks={"a": {"max_retries": 0}}).fail("a", kind="worker_lost")
-    assert (run.status("a"), run.state.tasks["a"].retry_count, run.state.tasks["a"].lost_count) == ("retry_waiting", 0, 1)
+    assert (run.status("a"), run.state.tasks["a"].retry_count, run.state.tasks["a"].lost_count) == (
+        "retry_waiting",
+        0,
+        1,
+    )
 
 
 def test_the_fourth_dead_worker_is_the_end():
@@ -157,13 +161,26 @@ def test_approving_sends_the_task_on_as_the_same_attempt():
     run = Scenario("a >> b").ask("a")
     assert run.state.status == "waiting"
     run.answer("a", "approve").succeed("a")
-    assert run.history("a") == ["blocked", "ready", "running", "feedback_required", "ready", "running", "success", "completed"]
+    assert run.history("a") == [
+        "blocked",
+        "ready",
+        "running",
+        "feedback_required",
+        "ready",
+        "running",
+        "success",
+        "completed",
+    ]
     assert run.state.tasks["a"].attempt == 1
 
 
 def test_a_rejection_nobody_handles_ends_the_run_rejected():
     run = Scenario("a >> b").ask("a").answer("a", "reject", reason="no")
-    assert (run.state.status, run.state.tasks["a"].reason, run.state.tasks["b"].outcome) == ("rejected", "no", "skipped")
+    assert (run.state.status, run.state.tasks["a"].reason, run.state.tasks["b"].outcome) == (
+        "rejected",
+        "no",
+        "skipped",
+    )
 
 
 def test_a_rejection_goes_round_a_loop_that_waits_for_it():
@@ -251,7 +268,7 @@ def test_only_what_the_start_node_reaches_runs():
 
 def test_an_illegal_move_names_both_statuses_and_changes_nothing():
     state = TaskState("a")
-    with pytest.raises(IllegalTransition, match="'blocked'.*'success'"):
+    with pytest.raises(IllegalTransition, match=r"'blocked'.*'success'"):
         state.transition_to(TaskStatus.SUCCESS)
     assert state.status == "blocked"
 

@@ -102,7 +102,9 @@ def play(plan: Plan, fate: int, order: int, *, stop_after: int | None = None) ->
 
 
 def _asked(state: RunState, task_id: str, iteration: int) -> bool:
-    return any(entry[0] == "feedback_requested" and entry[1] == task_id and entry[4] == iteration for entry in state.log)
+    return any(
+        entry[0] == "feedback_requested" and entry[1] == task_id and entry[4] == iteration for entry in state.log
+    )
 
 
 def _end_of_body(task_id: str, luck: Random, now: float, *, asked: bool) -> n.News:
@@ -133,7 +135,9 @@ SETTINGS = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=
 
 @SETTINGS
 @given(documents(), st.integers(0, 2**16), st.integers(0, 2**16), st.none() | st.integers(1, 30))
-def test_every_run_ends_and_keeps_the_rules(document: dict[str, Any], fate: int, order: int, stop_after: int | None) -> None:
+def test_every_run_ends_and_keeps_the_rules(
+    document: dict[str, Any], fate: int, order: int, stop_after: int | None
+) -> None:
     plan = compiled(document)
     if plan is None:
         return

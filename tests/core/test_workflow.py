@@ -9,9 +9,17 @@ import threading
 import pytest
 
 from engine import (
-    DefinitionError, FeedbackRejectedException, TaskExecutionContext, WorkflowContext, WorkflowMonitor, WorkflowStateError,
-    channel_pull, channel_push, task, workflow,
-)  # fmt: skip
+    DefinitionError,
+    FeedbackRejectedException,
+    TaskExecutionContext,
+    WorkflowContext,
+    WorkflowMonitor,
+    WorkflowStateError,
+    channel_pull,
+    channel_push,
+    task,
+    workflow,
+)
 
 
 def test_importing_the_library_leaves_django_out():
@@ -214,7 +222,11 @@ def test_a_changed_question_parks_the_task():
         manager.approve(next(iter(manager.pending_feedback)))
         asked.append("second")
         result = wf.execute()
-    assert (result.status, result.reason("ask"), result.history("ask")[-1]) == ("waiting", "feedback_drift", "feedback_required")
+    assert (result.status, result.reason("ask"), result.history("ask")[-1]) == (
+        "waiting",
+        "feedback_drift",
+        "feedback_required",
+    )
 
 
 def test_an_answer_from_another_thread_moves_a_running_run():

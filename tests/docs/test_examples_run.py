@@ -25,8 +25,8 @@ def test_a_python_example_runs_and_prints_what_it_says(block, capsys):
         assert promised.strip() in printed
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+@pytest.mark.parametrize("text", PAGES, ids=lambda text: str(text.relative_to(ROOT)))
+def test_every_link_leads_somewhere(text):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text.read_text()):
         if "://" not in target:
-            assert (page.parent / target).exists(), target
+            assert (text.parent / target).exists(), target

@@ -1,0 +1,66 @@
+"""The short way of finishing simple tasks gives the same run as the machine: same history, same results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import TaskWrapper, WorkflowContext
+from engine.core.errors import DefinitionError
+from engine.core.result import RunResult
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, Any]:
+    """Mostly forward edges; some tasks fail; now and then a loop or a group."""
+    size = draw(st.integers(1, 9))
+    ids = [f"t{i}" for i in range(size)]
+    uses = st.sampled_from(["works", "works", "works", "fails"])
+    tasks = [
+        {
+            "id": i,
+            "uses": draw(uses),
+            "max_retries": 0,
+            "max_cycle": 2,
+            "join": draw(st.sampled_from(["all_done", "all", "any"])),
+        }
+        for i in ids
+    ]
+    edges = {}
+    for _ in range(draw(st.integers(0, 12))):
+        first, second = sorted((draw(st.integers(0, size - 1)), draw(st.integers(0, size - 1))))
+        if first != second or draw(st.integers(0, 5)) == 0:
+            edges[(first, second)] = {"source": ids[first], "target": ids[second]}
+    groups = []
+    if size > 3 and draw(st.booleans()):
+        groups = [{"id": "g", "members": ids[:2], "policy": draw(st.sampled_from(["strict", "best_effort"]))}]
+        edges[("g", size - 1)] = {"source": "g", "target": ids[-1]}
+    return {"schema": "graflow/1", "name": "random", "tasks": tasks, "edges": list(edges.values()), "groups": groups}
+
+
+def fails(*_: Any) -> None:
+    raise ValueError("always")
+
+
+SHORT = {"works": TaskWrapper("works", lambda: 1), "fails": TaskWrapper("fails", lambda: fails())}
+LONG = {"works": TaskWrapper("works", lambda context: 1), "fails": TaskWrapper("fails", lambda context: fails())}
+
+
+@settings(max_examples=300, deadline=None)
+@given(documents())
+def test_both_ways_tell_the_same_story(document: dict[str, Any]) -> None:
+    try:
+        short = WorkflowContext.from_definition(document, tasks=SHORT).execute()
+        long = WorkflowContext.from_definition(document, tasks=LONG).execute()
+    except DefinitionError:
+        return
+    assert told(short) == told(long)
+    assert (short.status, short.results) == (long.status, long.results)
+
+
+def told(result: RunResult) -> list[tuple[Any, ...]]:
+    return [
+        (e.seq, e.type, e.task_id, e.from_, e.to, e.iteration, (e.data or {}).get("outcome")) for e in result.events
+    ]
