@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection, models, transaction
@@ -27,6 +28,7 @@ T = TypeVar("T")
 MAX_TRIES = 5
 _RETRY_STATES = frozenset({"40001", "40P01", "55P03"})  # serialization failure, deadlock, lock timeout
 _held = threading.local()
+_alive: list[int] = []  # handles whose locks say that this process lives
 
 
 class _Clock(models.Func):
@@ -105,6 +107,35 @@ def only_engine() -> Iterator[bool]:
             yield False
         else:
             yield True
+    finally:
+        os.close(handle)
+
+
+def say_alive(process: str) -> None:
+    """On SQLite: hold a lock that the system gives back when this process and its children are gone."""
+    path = None if on_postgresql() else _lock_path(f".{process}")
+    if path is not None:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        _alive.append(handle)
+
+
+def is_alive(process: str) -> bool:
+    """Whether a process that said so is still there. SQLite only: all its processes share one machine."""
+    path = _lock_path(f".{process}")
+    if path is None:
+        return False
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        Path(path).unlink(missing_ok=True)
+        return False
     finally:
         os.close(handle)
 

@@ -253,12 +253,16 @@ def renew(worker: str, active: Iterable[int]) -> Unwanted:
 
 def reap() -> int:
     """Take back the attempts whose lease is over; how many there were."""
-    over = Attempt.objects.filter(state=Attempt.CLAIMED, lease_until__lt=database.now())
+    over = Attempt.objects.filter(state=Attempt.CLAIMED, lease_until__lt=database.in_seconds(0))
     ids = list(over.order_by("lease_until").values_list("pk", flat=True)[:_REAP_BATCH])
     return sum(lost(attempt_id, expired=True, why="its worker did not renew the lease") for attempt_id in ids)
 
 
-def lose_all() -> int:
-    """Every claimed attempt is lost: for the start of an engine that owns all workers, which died with it."""
-    ids = list(Attempt.objects.filter(state=Attempt.CLAIMED).order_by("pk").values_list("pk", flat=True))
-    return sum(lost(attempt_id, why="the engine was stopped while it ran") for attempt_id in ids)
+def lose_orphans() -> int:
+    """Take back at once what dead workers had claimed: for the start of an engine beside a SQLite file, where
+    the system knows which workers are alive. How many there were.
+    """
+    claimed = Attempt.objects.filter(state=Attempt.CLAIMED)
+    dead = [name for name in set(claimed.values_list("worker", flat=True)) if not database.is_alive(f"worker-{name}")]
+    ids = list(claimed.filter(worker__in=dead).order_by("pk").values_list("pk", flat=True))
+    return sum(lost(attempt_id, why="its worker was gone when the engine started") for attempt_id in ids)

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import NamedTuple
 
-from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from engine.core import news as n
 from engine.core.state import TaskStatus
@@ -37,7 +36,7 @@ class Waiting(NamedTuple):
 
 def fire_timers() -> int:
     """Fire the timers that are due, one transaction per run; how many there were."""
-    due = Timer.objects.filter(fired_at=None, due_at__lte=database.now()).order_by("due_at")
+    due = Timer.objects.filter(fired_at=None, due_at__lte=database.in_seconds(0)).order_by("due_at")
     rows = sorted(due.values_list("run_id", "pk", "key", "token")[:BATCH], key=lambda row: row[0])
     fired = 0
     for run_id, timers in groupby(rows, key=lambda row: row[0]):
@@ -64,13 +63,23 @@ def _fire(run_id: int, timers: list[tuple[int, str, str]]) -> int:
 
 def overdue_feedback() -> list[int]:
     """Open questions whose deadline has passed."""
-    due = FeedbackRequest.objects.filter(state=FeedbackRequest.OPEN, due_at__lte=database.now())
+    due = FeedbackRequest.objects.filter(state=FeedbackRequest.OPEN, due_at__lte=database.in_seconds(0))
     return list(due.order_by("due_at").values_list("pk", flat=True)[:BATCH])
 
 
 def on_the_wire() -> int:
     """Attempts that were published and that nobody has claimed."""
     return Attempt.objects.filter(state=Attempt.DISPATCHED, published_at__isnull=False).count()
+
+
+def is_waiting() -> bool:
+    """Whether an attempt waits to be published now."""
+    return _due(Q(published_at__isnull=True)).exists()
+
+
+def stale_queues() -> list[str]:
+    """Queues with published attempts that nobody has claimed for long."""
+    return sorted(set(_due(Q(published_at__isnull=False)).values_list("queue", flat=True)))
 
 
 def take_unpublished(limit: int) -> list[Waiting]:
@@ -83,13 +92,15 @@ def take_stale(limit: int) -> list[Waiting]:
     return _take(Q(published_at__isnull=False), limit)
 
 
+def _due(which: Q) -> QuerySet[Attempt]:
+    return Attempt.objects.filter(
+        which, state=Attempt.DISPATCHED, publish_after__lte=database.in_seconds(0), run__paused=False
+    )
+
+
 def _take(which: Q, limit: int) -> list[Waiting]:
-    moment = database.now()
-    waiting = Attempt.objects.filter(which, state=Attempt.DISPATCHED, publish_after__lte=moment, run__paused=False)
-    if not waiting.exists():  # the usual case, without taking the right to write
-        return []
-    with database.writing(), transaction.atomic():
-        rows = waiting.order_by("priority", "pk")
+    with database.writing():
+        rows = _due(which).order_by("priority", "pk")
         if database.on_postgresql():
             rows = rows.select_for_update(skip_locked=True, of=("self",))
         taken = [Waiting(*row) for row in rows.values_list("pk", "nonce", "queue", "publish_count")[:limit]]

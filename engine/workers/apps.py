@@ -9,3 +9,9 @@ class WorkersConfig(AppConfig):
     name = "engine.workers"
     label = "engine_workers"
     verbose_name = "Workers"
+
+    def ready(self) -> None:
+        from engine.runs import hooks
+        from engine.workers.publisher import publisher
+
+        hooks.dispatch = publisher.dispatch

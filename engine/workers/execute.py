@@ -1,0 +1,158 @@
+"""One attempt from claim to record: what a worker does with a job."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+
+from engine.core import kinds, registry
+from engine.core import news as n
+from engine.core.arguments import Sources, fill
+from engine.core.context import Execution
+from engine.core.errors import EngineError, WorkflowStateError
+from engine.core.scope import upstream
+from engine.execution.attempt import Call, Outcome, carry_out
+from engine.runs import leases, values
+from engine.runs.channels import StoredChannels, StoredSteps
+from engine.runs.leases import Claim, Report
+from engine.runs.questions import StoredAnswers
+
+log = logging.getLogger(__name__)
+
+RECORD_SECONDS = leases.LEASE_SECONDS
+"""How long a finished body's report is offered to a database that does not answer."""
+
+
+class Overdue(BaseException):
+    """The body has used up its time. Not an Exception: an author's `except Exception` does not stop it."""
+
+
+def execute(attempt_id: int, nonce: str, worker: str) -> bool:
+    """Claim, carry out, record. Delivered twice, the second claim finds nothing to claim; whether it did."""
+    claim = leases.claim(attempt_id, nonce, worker)
+    if claim is None:
+        return False
+    report = carry_out_claim(claim)
+    return _record(claim, report)
+
+
+def carry_out_claim(claim: Claim) -> Report:
+    """Run the body. Whatever it does becomes a report."""
+    try:
+        call = _call(claim)
+    except EngineError as error:
+        return Report(news=_invalid(claim, str(error)))
+    seconds = claim.task.timeout or leases.START_TO_CLOSE_SECONDS
+    jitter = random.uniform(0.5, 1.5)
+    try:
+        with _deadline(seconds) as is_kept:
+            outcome = carry_out(call if is_kept else replace(call, timeout=seconds), clock=time.time, jitter=jitter)
+    except Overdue:
+        news = n.TaskFailed(
+            task_id=claim.task.id, at=0.0, error=f"did not end within {seconds:g} s", kind="timeout", jitter=jitter
+        )
+        return Report(news=news, inputs=_inputs(call))
+    return _report(claim, call, outcome)
+
+
+@contextmanager
+def _deadline(seconds: float) -> Iterator[bool]:
+    """Raise Overdue in this thread when the time is up; gives False where signals cannot do that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield False
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise Overdue
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield True
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _call(claim: Claim) -> Call:
+    state, task = claim.task_state, claim.task
+    uses = state.uses or task.uses or task.id
+    wrapper = registry.tasks().get(uses)
+    if wrapper is None:
+        raise WorkflowStateError(
+            f"Task {task.id!r}: this worker knows no function {uses!r}. Its module must be listed in GRAFLOW_TASK_MODULES."
+        )
+    by_name, main = upstream(claim.plan, claim.state, task.id)
+    execution = Execution(
+        run_id=str(claim.run.public_id), task_id=task.id, iteration=state.iteration, attempt=state.attempt,
+        cycle_count=state.cycle_count, inputs=claim.state.inputs, channels=StoredChannels(claim.run.pk),
+        feedback=StoredAnswers(claim.run.public_id, claim.task_row),
+        steps=StoredSteps(claim.task_row, state.iteration), max_cycle=task.max_cycle,
+    )  # fmt: skip
+    sources = Sources(
+        params=kinds.resolved_params(claim.plan, claim.state, task.id), given=state.args or {},
+        inputs=claim.state.inputs, by_name=by_name, main=main,
+    )  # fmt: skip
+    return Call(task=wrapper, execution=execution, sources=sources)
+
+
+def _report(claim: Claim, call: Call, outcome: Outcome) -> Report:
+    """The outcome as it can be kept: plain JSON, or a failure that says what cannot."""
+    news, inputs = outcome.news, _inputs(call)
+    try:
+        if isinstance(news, n.TaskFinished):
+            news.value = json.loads(values.check(news.value))
+            for write in outcome.writes:
+                values.check(write.value, f"The value written to {write.channel}:{write.key}")
+            if news.wishes is not None:
+                values.check(news.wishes.iterate_args, "The arguments of the next iteration")
+                for spawn in news.wishes.spawn:
+                    values.check(spawn.args, f"The arguments of {spawn.task_id}")
+        elif isinstance(news, n.TaskSuspended):
+            for request in news.requests:
+                values.check(request.data, "The data of the request")
+    except values.Unstorable as error:
+        return Report(news=_invalid(claim, f"{error.code}: {error}"), inputs=inputs)
+    return Report(news=news, writes=outcome.writes, inputs=inputs)
+
+
+def _inputs(call: Call) -> dict[str, Any]:
+    """What the function was called with, for people to look at."""
+    try:
+        positional, keywords = fill(
+            call.task.signature, call.sources, task_id=call.execution.task_id, pulls=call.task.pulls,
+            pull=lambda channel, key: f"channel {channel}:{key}",
+        )  # fmt: skip
+    except EngineError:
+        return {}
+    keywords.pop(call.task.signature.context or "", None)
+    shown = {name: values.preview(value) for name, value in keywords.items()}
+    return {**{f"#{place}": values.preview(value) for place, value in enumerate(positional, 1)}, **shown}
+
+
+def _invalid(claim: Claim, error: str) -> n.TaskFailed:
+    return n.TaskFailed(task_id=claim.task.id, at=0.0, error=error, kind="invalid", retryable=False)
+
+
+def _record(claim: Claim, report: Report) -> bool:
+    """Record the report; while the database is away, keep it as long as the lease could last."""
+    until = time.monotonic() + RECORD_SECONDS
+    while True:
+        try:
+            return leases.finish(claim.attempt_id, claim.worker, report)
+        except (OperationalError, InterfaceError) as down:
+            if time.monotonic() > until:
+                log.error("execute: the report of attempt %d could not be kept: %s", claim.attempt_id, down)
+                raise
+            time.sleep(0.5)
