@@ -47,10 +47,8 @@ def test_production_refuses_to_start(tmp_path, change, named):
 
 def test_production_settings_pass_the_deployment_check_without_a_message(tmp_path):
     done = manage(tmp_path, "check", "--deploy", "--fail-level", "WARNING", **SAFE)
-    assert (done.returncode, done.stderr) == (0, "System check identified no issues (0 silenced).\n") or (
-        done.returncode,
-        "no issues" in done.stdout,
-    ) == (0, True)
+    assert done.returncode == 0, done.stderr
+    assert "no issues (0 silenced)" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
