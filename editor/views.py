@@ -36,6 +36,12 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 LIST_ROWS = 50
 HOME_ROWS = 5
 FEW_RUNS = 5
+INBOX_VIEWS: dict[str, dict[str, str]] = {
+    "mine": {"state": "open", "assigned": "me"},
+    "all": {"state": "open"},
+    "done": {"state": "all"},
+}
+ACTIVE_STATUSES = "pending,running,waiting,paused,stopping"
 TITLES = {
     403: "You may not do this",
     404: "There is nothing here",
@@ -193,6 +199,8 @@ def runs(request: HttpRequest) -> HttpResponse:
 
 
 def _runs_page(request: HttpRequest, filters: dict[str, Any], cursor: str | None) -> Any:
+    if filters["status"] == ACTIVE:
+        filters = filters | {"status": ACTIVE_STATUSES}
     return api.list_runs(request.user, **filters, limit=LIST_ROWS, cursor=cursor)
 
 
@@ -219,15 +227,23 @@ def inbox(request: HttpRequest, feedback: UUID | None = None) -> HttpResponse:
 
 
 def _inbox_page(request: HttpRequest, selected: Any, *, problem: str = "", status: int = 200) -> HttpResponse:
-    items = api.list_feedback(request.user, state="open", limit=LIST_ROWS).results
+    view = request.GET.get("view") if request.GET.get("view") in INBOX_VIEWS else "mine"
+    items = api.list_feedback(request.user, **INBOX_VIEWS[view], limit=LIST_ROWS).results
     can = {"answer": policy.can(request.user, "feedback.answer")}
-    data = {
+    data: dict[str, Any] = {
         "items": [item.as_dict() for item in items],
         "selected": selected.as_dict() if selected else None,
         "can": can,
-        "me": request.user.get_username(),
+        "view": view,
     }
-    context = {"items": items, "selected": selected, "can_answer": can["answer"], "problem": problem, "page_data": data}
+    context = {
+        "items": items,
+        "selected": selected,
+        "view": view,
+        "can_answer": can["answer"],
+        "problem": problem,
+        "page_data": data,
+    }
     return render(request, "inbox.html", context, status=status)
 
 

@@ -154,6 +154,11 @@ def took(started: Any, ended: Any) -> SafeString:
 
 
 @register.filter
+def seconds(value: float) -> str:
+    return span(value)
+
+
+@register.filter
 def kind_words(kind: str) -> str:
     return KIND_WORDS.get(str(kind), str(kind))
 

@@ -68,7 +68,9 @@ async function refresh(): Promise<void> {
 }
 
 const seen = new Set(
-  (document.querySelector<HTMLElement>('[data-live-lists]')?.dataset.newestRun ?? '').split(' ').filter(Boolean),
+  (document.querySelector<HTMLElement>('[data-live-lists]')?.dataset.newestRun ?? '')
+    .split(' ')
+    .filter(Boolean),
 );
 
 async function follow(): Promise<void> {

@@ -53,7 +53,9 @@ if (root && run.id) {
     (change) => store.apply(change),
     (link) => store.setLink(link),
   );
-  createRoot(root).render(<RunPage run={run} can={record(data.can)} store={store} plan={planRun(run)} feed={feed} />);
+  createRoot(root).render(
+    <RunPage run={run} can={record(data.can)} store={store} plan={planRun(run)} feed={feed} />,
+  );
   void history(source, first.seq)
     .then((events) => store.addHistory(events))
     .catch(() => undefined);

@@ -13,7 +13,9 @@ const CLOCK_MS = 1_000;
 const AGO_EVERY = 15;
 
 function menus(): void {
-  const open = (): HTMLDetailsElement[] => [...document.querySelectorAll<HTMLDetailsElement>('[data-menu][open]')];
+  const open = (): HTMLDetailsElement[] => [
+    ...document.querySelectorAll<HTMLDetailsElement>('[data-menu][open]'),
+  ];
   document.addEventListener('click', (event) => {
     for (const menu of open()) if (!menu.contains(event.target as Node)) menu.open = false;
   });

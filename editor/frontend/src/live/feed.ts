@@ -51,7 +51,12 @@ export function followRun(
   const paint = (): void => {
     frame = 0;
     if (closed) return;
-    const change: FeedChange = { state, changed: everything ? 'all' : changed, events: fresh, jumped: everything };
+    const change: FeedChange = {
+      state,
+      changed: everything ? 'all' : changed,
+      events: fresh,
+      jumped: everything,
+    };
     changed = new Set();
     fresh = [];
     everything = false;

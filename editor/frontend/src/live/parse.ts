@@ -1,6 +1,13 @@
 /* From the server's JSON to the views of `types.ts`. Unknown things become harmless defaults, never exceptions. */
 
-import { type Outcome, type RunEvent, type RunState, TASK_STATUSES, type TaskStatus, type TaskView } from './types';
+import {
+  type Outcome,
+  type RunEvent,
+  type RunState,
+  TASK_STATUSES,
+  type TaskStatus,
+  type TaskView,
+} from './types';
 
 export type Json = Record<string, unknown>;
 

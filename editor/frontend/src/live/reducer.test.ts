@@ -5,7 +5,15 @@ import { applyEvents, Gap, loopsOf } from './reducer';
 const run = parseRun({ status: 'running', seq: 2, tasks: [{ id: 'draft' }, { id: 'review' }] });
 
 function event(seq: number, type: string, rest: Record<string, unknown> = {}) {
-  return parseEvent({ seq, type, task_id: 'draft', iteration: 1, attempt: 1, at: 1_700_000_000 + seq, ...rest });
+  return parseEvent({
+    seq,
+    type,
+    task_id: 'draft',
+    iteration: 1,
+    attempt: 1,
+    at: 1_700_000_000 + seq,
+    ...rest,
+  });
 }
 
 describe('applying events', () => {
@@ -28,7 +36,10 @@ describe('applying events', () => {
   });
 
   test('a completed task keeps its outcome', () => {
-    const done = event(3, 'task_status', { to: 'completed', data: { outcome: 'rejected', reason: 'too long' } });
+    const done = event(3, 'task_status', {
+      to: 'completed',
+      data: { outcome: 'rejected', reason: 'too long' },
+    });
     const task = applyEvents(run, [done]).state.tasks.get('draft');
     expect(task).toMatchObject({ status: 'completed', outcome: 'rejected', reason: 'too long' });
   });
@@ -38,17 +49,28 @@ describe('applying events', () => {
       event(3, 'task_status', { to: 'completed', data: { outcome: 'error', error: 'boom' } }),
       event(4, 'task_created', { to: 'blocked', iteration: 2 }),
     ]);
-    expect(state.tasks.get('draft')).toMatchObject({ status: 'blocked', iteration: 2, outcome: null, error: null });
+    expect(state.tasks.get('draft')).toMatchObject({
+      status: 'blocked',
+      iteration: 2,
+      outcome: null,
+      error: null,
+    });
   });
 
   test('a task made while running appears with its parent', () => {
-    const made = event(3, 'task_created', { task_id: 'part_1', to: 'blocked', data: { parent: 'draft', uses: 'demo.part' } });
+    const made = event(3, 'task_created', {
+      task_id: 'part_1',
+      to: 'blocked',
+      data: { parent: 'draft', uses: 'demo.part' },
+    });
     const { state } = applyEvents(run, [made]);
     expect(state.tasks.get('part_1')).toMatchObject({ parent: 'draft', uses: 'demo.part' });
   });
 
   test('the run ends with a reason', () => {
-    const { state } = applyEvents(run, [event(3, 'run_status', { task_id: null, to: 'stopped', data: { reason: 'asked' } })]);
+    const { state } = applyEvents(run, [
+      event(3, 'run_status', { task_id: null, to: 'stopped', data: { reason: 'asked' } }),
+    ]);
     expect(state).toMatchObject({ status: 'stopped', reason: 'asked' });
     expect(state.endedAt).not.toBeNull();
   });

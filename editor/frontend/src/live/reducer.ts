@@ -1,7 +1,14 @@
 /* Fold events into what the page shows. Pure: the same events give the same state, live and after the fact. */
 
 import { newTask, outcome, taskStatus, text, whole } from './parse';
-import { isFinal, type LoopView, type RunEvent, type RunState, type TaskStatus, type TaskView } from './types';
+import {
+  isFinal,
+  type LoopView,
+  type RunEvent,
+  type RunState,
+  type TaskStatus,
+  type TaskView,
+} from './types';
 
 export interface Folded {
   readonly state: RunState;

@@ -62,7 +62,12 @@ export interface RunState {
   readonly loops: ReadonlyMap<number, LoopView>;
 }
 
-export const FINAL_RUN_STATUSES: ReadonlySet<string> = new Set(['succeeded', 'failed', 'rejected', 'stopped']);
+export const FINAL_RUN_STATUSES: ReadonlySet<string> = new Set([
+  'succeeded',
+  'failed',
+  'rejected',
+  'stopped',
+]);
 
 export function isFinal(status: string): boolean {
   return FINAL_RUN_STATUSES.has(status);

@@ -66,7 +66,12 @@ export function Controls({ store, runId, workflow, can, onDone }: ControlsProps)
         </button>
       ) : null}
       {can.control && !over ? (
-        <button type="button" className="button" disabled={busy || status === 'stopping'} onClick={ask('stop')}>
+        <button
+          type="button"
+          className="button"
+          disabled={busy || status === 'stopping'}
+          onClick={ask('stop')}
+        >
           <CircleStop className="icon" aria-hidden="true" />
           Stop
         </button>
@@ -102,14 +107,20 @@ export function Controls({ store, runId, workflow, can, onDone }: ControlsProps)
 const QUESTIONS: Record<Action, { title: string; effect: string; button: string }> = {
   stop: {
     title: 'Stop this run?',
-    effect: 'No further task starts, open requests are closed, and the run ends as stopped. Results so far stay.',
+    effect:
+      'No further task starts, open requests are closed, and the run ends as stopped. Results so far stay.',
     button: 'Stop the run',
   },
-  pause: { title: 'Pause this run?', effect: 'Tasks that run finish; no further one starts.', button: 'Pause' },
+  pause: {
+    title: 'Pause this run?',
+    effect: 'Tasks that run finish; no further one starts.',
+    button: 'Pause',
+  },
   resume: { title: 'Resume this run?', effect: 'It goes on where it was.', button: 'Resume' },
   retry: {
     title: 'Retry what failed?',
-    effect: 'The tasks that failed, and what follows them, run again. Tasks that succeeded keep their results.',
+    effect:
+      'The tasks that failed, and what follows them, run again. Tasks that succeeded keep their results.',
     button: 'Retry',
   },
   again: {
@@ -121,6 +132,7 @@ const QUESTIONS: Record<Action, { title: string; effect: string; button: string 
 
 function bodyOf(action: Action, workflow: ControlsProps['workflow']): unknown {
   if (action === 'retry') return { from: 'failed' };
-  if (action === 'again') return { workflow: workflow.id, version: workflow.version, inputs: workflow.inputs };
+  if (action === 'again')
+    return { workflow: workflow.id, version: workflow.version, inputs: workflow.inputs };
   return {};
 }

@@ -32,12 +32,10 @@ export function EventList({ store, plan, onSelect }: EventListProps) {
 
   if (events.length === 0) return <p className="panel-empty muted">Nothing has happened yet.</p>;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a list that scrolls must be reachable by keyboard
     <section
       className="events"
       ref={scroller}
       aria-label="Events"
-      tabIndex={0}
       onScroll={(event) => {
         const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
         atEnd.current = scrollHeight - scrollTop - clientHeight < 40;
@@ -57,7 +55,15 @@ export function EventList({ store, plan, onSelect }: EventListProps) {
   );
 }
 
-function EventRow({ event, plan, onSelect }: { event: RunEvent; plan: PlannedRun; onSelect: (id: string) => void }) {
+function EventRow({
+  event,
+  plan,
+  onSelect,
+}: {
+  event: RunEvent;
+  plan: PlannedRun;
+  onSelect: (id: string) => void;
+}) {
   const { taskId } = event;
   const words = eventWords(event);
   const named = taskId !== null && !speaksForItself(event);
@@ -67,7 +73,11 @@ function EventRow({ event, plan, onSelect }: { event: RunEvent; plan: PlannedRun
         {clockTime(event.at)}
       </time>
       <span className="event-mark status" data-status={event.to ?? undefined}>
-        {event.to && event.type !== 'run_status' ? <TaskIcon status={taskStatus(event.to)} /> : <i className="dot" />}
+        {event.to && event.type !== 'run_status' ? (
+          <TaskIcon status={taskStatus(event.to)} />
+        ) : (
+          <i className="dot" />
+        )}
       </span>
       <span className="event-words">
         {named ? (

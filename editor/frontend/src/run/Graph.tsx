@@ -1,11 +1,20 @@
 /* The live graph. Nodes listen to their own task; panning and zooming move one layer and touch no node. */
 
 import { Maximize2, Minus, Plus } from 'lucide-react';
-import { memo, type RefObject, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import {
+  memo,
+  type RefObject,
+  useCallback,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+} from 'react';
 import type { Analysis } from '../graph/loops';
 import type { LoopView, TaskView } from '../live/types';
 import { OUTCOME_WORDS, OutcomeMark, statusWords, TaskIcon } from '../ui/status';
-import { type Box, type DrawnEdge, type DrawnGroup, type Drawing, draw } from './drawing';
+import { type Box, type Drawing, type DrawnEdge, type DrawnGroup, draw } from './drawing';
 import type { PlannedRun } from './plan';
 import { type RunStore, useRun, useTask } from './store';
 import { loopEndWords } from './words';
@@ -30,7 +39,7 @@ interface GraphProps {
 }
 
 export function Graph({ store, plan, selected, onSelect }: GraphProps) {
-  const stage = useRef<HTMLDivElement>(null);
+  const stage = useRef<HTMLElement>(null);
   const taskIds = useRun(store, (run) => run.taskIds);
   const drawing = useMemo(() => {
     const made = taskIds.flatMap((id) => {
@@ -44,24 +53,31 @@ export function Graph({ store, plan, selected, onSelect }: GraphProps) {
   const [focused, setFocused] = useState<string | null>(null);
   const tabStop = focused ?? selected ?? order[0] ?? null;
 
-  const onKeyDown = (event: React.KeyboardEvent): void => {
-    const next = tabStop ? neighbour(drawing.nodes, tabStop, event.key) : null;
+  const nodes = useRef(drawing.nodes);
+  nodes.current = drawing.nodes;
+  const onKey = useCallback((id: string, event: React.KeyboardEvent): void => {
+    const next = neighbour(nodes.current, id, event.key);
     if (!next) return;
     event.preventDefault();
     stage.current?.querySelector<HTMLElement>(`[data-task-id="${CSS.escape(next)}"]`)?.focus();
-  };
+  }, []);
 
   return (
-    <div className="graph" ref={stage} onKeyDown={onKeyDown} role="group" aria-label="Graph of the run">
+    <section className="graph" ref={stage} aria-label="Graph of the run">
       <div
         className="graph-layer"
         style={{ transform: `translate(${view.x}px, ${view.y}px) scale(${view.zoom})` }}
-        onFocus={(event) => setFocused((event.target as HTMLElement).dataset.taskId ?? null)}
       >
         {drawing.groups.map((group) => (
           <GroupFrame key={group.id} group={group} />
         ))}
-        <Edges edges={drawing.edges} analysis={plan.analysis} store={store} plan={plan} bounds={drawing.bounds} />
+        <Edges
+          edges={drawing.edges}
+          analysis={plan.analysis}
+          store={store}
+          plan={plan}
+          bounds={drawing.bounds}
+        />
         {order.map((id) => (
           <TaskNode
             key={id}
@@ -73,21 +89,33 @@ export function Graph({ store, plan, selected, onSelect }: GraphProps) {
             isSelected={selected === id}
             isTabStop={tabStop === id}
             onSelect={onSelect}
+            onFocus={setFocused}
+            onKey={onKey}
           />
         ))}
       </div>
       <div className="graph-tools">
-        <button type="button" className="button button--icon" aria-label="Zoom in" onClick={() => zoomBy(STEP)}>
+        <button
+          type="button"
+          className="button button--icon"
+          aria-label="Zoom in"
+          onClick={() => zoomBy(STEP)}
+        >
           <Plus className="icon" aria-hidden="true" />
         </button>
-        <button type="button" className="button button--icon" aria-label="Zoom out" onClick={() => zoomBy(1 / STEP)}>
+        <button
+          type="button"
+          className="button button--icon"
+          aria-label="Zoom out"
+          onClick={() => zoomBy(1 / STEP)}
+        >
           <Minus className="icon" aria-hidden="true" />
         </button>
         <button type="button" className="button button--icon" aria-label="Show the whole graph" onClick={fit}>
           <Maximize2 className="icon" aria-hidden="true" />
         </button>
       </div>
-    </div>
+    </section>
   );
 }
 
@@ -109,10 +137,12 @@ interface NodeProps {
   isSelected: boolean;
   isTabStop: boolean;
   onSelect: (id: string) => void;
+  onFocus: (id: string) => void;
+  onKey: (id: string, event: React.KeyboardEvent) => void;
 }
 
 const TaskNode = memo(function TaskNode(props: NodeProps) {
-  const { id, box, label, limit, store, isSelected, isTabStop, onSelect } = props;
+  const { id, box, label, limit, store, isSelected, isTabStop, onSelect, onFocus, onKey } = props;
   const task = useTask(store, id);
   const rounds = roundsText(task, limit);
   return (
@@ -130,6 +160,8 @@ const TaskNode = memo(function TaskNode(props: NodeProps) {
       tabIndex={isTabStop ? 0 : -1}
       style={{ transform: `translate(${box.x}px, ${box.y}px)`, width: box.width, height: box.height }}
       onClick={() => onSelect(id)}
+      onFocus={() => onFocus(id)}
+      onKeyDown={(event) => onKey(id, event)}
     >
       <span className="task-node-icon">
         <TaskIcon status={task.status} />
@@ -175,7 +207,15 @@ const Edges = memo(function Edges({ edges, store, plan }: EdgesProps) {
     <>
       <svg className="edges" width="1" height="1" aria-hidden="true" focusable="false">
         <defs>
-          <marker id="arrow" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+          <marker
+            id="arrow"
+            viewBox="0 0 8 8"
+            refX="6"
+            refY="4"
+            markerWidth="7"
+            markerHeight="7"
+            orient="auto"
+          >
             <path d="M0 0 L8 4 L0 8 z" />
           </marker>
         </defs>
@@ -214,7 +254,13 @@ function LoopBadge({ edge, store, plan }: { edge: DrawnEdge; store: RunStore; pl
   const ended = loop?.endedBecause ?? null;
   const words = ended ? `The loop ended: ${loopEndWords(ended)}` : 'How often the loop has gone round';
   return (
-    <span className="loop-badge" style={at(edge)} data-testid="loop-badge" data-ended={ended !== null} title={words}>
+    <span
+      className="loop-badge"
+      style={at(edge)}
+      data-testid="loop-badge"
+      data-ended={ended !== null}
+      title={words}
+    >
       <span className="numeric">{limit ? `${round} / ${limit}` : round}</span>
       {ended ? <span className="loop-end">{ENDED_SHORT[ended] ?? 'ended'}</span> : null}
       {!ended && edge.on !== 'success' ? <span className="loop-end">on {edge.on}</span> : null}
@@ -261,7 +307,7 @@ function neighbour(nodes: ReadonlyMap<string, Box>, from: string, key: string): 
   return best;
 }
 
-function useView(stage: RefObject<HTMLDivElement | null>, bounds: Box) {
+function useView(stage: RefObject<HTMLElement | null>, bounds: Box) {
   const [view, setView] = useState<View>({ x: 0, y: 0, zoom: 1 });
   const touched = useRef(false);
   const first = useRef(bounds);
@@ -364,6 +410,8 @@ function panAndZoom(
     },
     { signal },
   );
-  element.addEventListener('lostpointercapture', () => element.classList.remove('graph--panning'), { signal });
+  element.addEventListener('lostpointercapture', () => element.classList.remove('graph--panning'), {
+    signal,
+  });
   return () => stop.abort();
 }

@@ -40,7 +40,13 @@ export function RunPage({ run, can, store, plan, feed }: RunPageProps) {
         <Graph store={store} plan={plan} selected={selected} onSelect={select} />
         <aside className="run-side" aria-label="Details">
           {selected ? (
-            <TaskPanel store={store} plan={plan} runId={runId} taskId={selected} onClose={() => select(null)} />
+            <TaskPanel
+              store={store}
+              plan={plan}
+              runId={runId}
+              taskId={selected}
+              onClose={() => select(null)}
+            />
           ) : (
             <>
               <div className="tabs" role="tablist" aria-label="What happened">
@@ -112,7 +118,9 @@ function Head({ run, store, children }: { run: Json; store: RunStore; children: 
             <Elapsed from={started} to={endedAt} running={!isFinal(status)} />
           </span>
         ) : null}
-        {reason && isFinal(status) ? <span className="muted small run-reason">{reason.replaceAll('_', ' ')}</span> : null}
+        {reason && isFinal(status) ? (
+          <span className="muted small run-reason">{reason.replaceAll('_', ' ')}</span>
+        ) : null}
       </div>
       {children}
       <p className="visually-hidden" role="status">
@@ -158,7 +166,9 @@ function LinkNotice({ store }: { store: RunStore }) {
 
 /** The open task lives in the address, so that a link shows the same. */
 function useSelectedTask(): [string | null, (id: string | null) => void] {
-  const [selected, setSelected] = useState(() => record(Object.fromEntries(new URLSearchParams(window.location.search))).task);
+  const [selected, setSelected] = useState(
+    () => record(Object.fromEntries(new URLSearchParams(window.location.search))).task,
+  );
   const select = useCallback((id: string | null) => {
     const url = new URL(window.location.href);
     if (id) url.searchParams.set('task', id);

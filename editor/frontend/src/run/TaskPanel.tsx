@@ -39,10 +39,17 @@ export function TaskPanel({ store, plan, runId, taskId, onClose }: TaskPanelProp
         <div>
           <h2 id="task-title">{label}</h2>
           <p className="muted small">
-            {plan.kinds.get(taskId) === 'task' ? (text(detail?.uses) ?? taskId) : `${plan.kinds.get(taskId) ?? 'task'} · ${taskId}`}
+            {plan.kinds.get(taskId) === 'task'
+              ? (text(detail?.uses) ?? taskId)
+              : `${plan.kinds.get(taskId) ?? 'task'} · ${taskId}`}
           </p>
         </div>
-        <button type="button" className="button button--quiet button--icon" aria-label="Close the task" onClick={onClose}>
+        <button
+          type="button"
+          className="button button--quiet button--icon"
+          aria-label="Close the task"
+          onClick={onClose}
+        >
           <X className="icon" aria-hidden="true" />
         </button>
       </header>
@@ -56,14 +63,24 @@ export function TaskPanel({ store, plan, runId, taskId, onClose }: TaskPanelProp
         {task.reason ? <span className="chip">{task.reason.replaceAll('_', ' ')}</span> : null}
       </div>
       {problem ? <p className="notice notice--error">{problem}</p> : null}
-      {detail ? <Iterations detail={detail} current={task.iteration} /> : problem ? null : <p className="panel-empty muted">Loading…</p>}
+      {detail ? (
+        <Iterations detail={detail} current={task.iteration} />
+      ) : problem ? null : (
+        <p className="panel-empty muted">Loading…</p>
+      )}
     </section>
   );
 }
 
 /** The task as the server knows it; fetched again shortly after each change of the task. */
-function useDetail(runId: string, taskId: string, task: unknown): { detail: Json | null; problem: string | null } {
-  const [found, setFound] = useState<{ id: string; detail: Json | null; problem: string | null } | null>(null);
+function useDetail(
+  runId: string,
+  taskId: string,
+  task: unknown,
+): { detail: Json | null; problem: string | null } {
+  const [found, setFound] = useState<{ id: string; detail: Json | null; problem: string | null } | null>(
+    null,
+  );
   // biome-ignore lint/correctness/useExhaustiveDependencies: a changed task is the reason to ask again
   useEffect(() => {
     let stale = false;
@@ -72,7 +89,8 @@ function useDetail(runId: string, taskId: string, task: unknown): { detail: Json
         .then((detail) => stale || setFound({ id: taskId, detail, problem: null }))
         .catch((error: unknown) => {
           const problem = error instanceof Error ? error.message : 'The task could not be loaded.';
-          if (!stale) setFound((now) => ({ id: taskId, detail: now?.id === taskId ? now.detail : null, problem }));
+          if (!stale)
+            setFound((now) => ({ id: taskId, detail: now?.id === taskId ? now.detail : null, problem }));
         });
     }, SETTLE_MS);
     return () => {
@@ -86,7 +104,9 @@ function useDetail(runId: string, taskId: string, task: unknown): { detail: Json
 function Iterations({ detail, current }: { detail: Json; current: number }) {
   const attempts = list(detail.attempts).map(record);
   const feedback = list(detail.feedback).map(record);
-  const numbers = [...new Set([...attempts, ...feedback].map((item) => whole(item.iteration, 1)))].sort((a, b) => b - a);
+  const numbers = [...new Set([...attempts, ...feedback].map((item) => whole(item.iteration, 1)))].sort(
+    (a, b) => b - a,
+  );
   if (numbers.length === 0) return <p className="panel-empty muted">{waitingWords(detail)}</p>;
   return (
     <div className="iterations">
@@ -96,7 +116,11 @@ function Iterations({ detail, current }: { detail: Json; current: number }) {
             <span>Iteration {number}</span>
             <span className="muted small">{summaryOf(number, attempts, feedback)}</span>
           </summary>
-          {feedback.filter((item) => whole(item.iteration, 1) === number).map((item) => <Question key={String(item.id)} item={item} />)}
+          {feedback
+            .filter((item) => whole(item.iteration, 1) === number)
+            .map((item) => (
+              <Question key={String(item.id)} item={item} />
+            ))}
           {attempts
             .filter((item) => whole(item.iteration, 1) === number)
             .reverse()
@@ -112,13 +136,16 @@ function Iterations({ detail, current }: { detail: Json; current: number }) {
 function waitingWords(detail: Json): string {
   const status = taskStatus(detail.status);
   if (status === 'blocked') return 'This task waits for the tasks before it.';
-  if (status === 'completed' && toOutcome(detail.outcome) === 'skipped') return 'This task was skipped and never ran.';
+  if (status === 'completed' && toOutcome(detail.outcome) === 'skipped')
+    return 'This task was skipped and never ran.';
   return 'This task has not run yet.';
 }
 
 function summaryOf(number: number, attempts: readonly Json[], feedback: readonly Json[]): string {
   const tries = attempts.filter((item) => whole(item.iteration, 1) === number).length;
-  const decision = feedback.map((item) => (whole(item.iteration, 1) === number ? record(item.decision) : {})).find((item) => item.decision);
+  const decision = feedback
+    .map((item) => (whole(item.iteration, 1) === number ? record(item.decision) : {}))
+    .find((item) => item.decision);
   if (decision) return DECIDED[String(decision.decision)] ?? String(decision.decision);
   return tries === 1 ? '1 attempt' : `${tries} attempts`;
 }
@@ -133,7 +160,13 @@ function Attempt({ attempt }: { attempt: Json }) {
       <p className="attempt-head small">
         <strong>Attempt {whole(attempt.number, 1)}</strong>
         <span className="muted">
-          {started ? <time dateTime={started} title={fullTime(started)}>{agoWords(new Date(started))}</time> : 'not started'}
+          {started ? (
+            <time dateTime={started} title={fullTime(started)}>
+              {agoWords(new Date(started))}
+            </time>
+          ) : (
+            'not started'
+          )}
           {started && ended ? ` · took ${spanWords(secondsBetween(started, ended))}` : null}
           {text(attempt.worker) ? ` · on ${String(attempt.worker)}` : null}
         </span>

@@ -11,7 +11,15 @@ import { type RunStore, useRun } from './store';
 const TICK_MS = 500;
 const ROWS = 300;
 
-export function Timeline({ store, plan, onSelect }: { store: RunStore; plan: PlannedRun; onSelect: (id: string) => void }) {
+export function Timeline({
+  store,
+  plan,
+  onSelect,
+}: {
+  store: RunStore;
+  plan: PlannedRun;
+  onSelect: (id: string) => void;
+}) {
   const events = useRun(store, (run) => run.events);
   const status = useRun(store, (run) => run.state.status);
   const now = useNow(!isFinal(status));
@@ -53,7 +61,10 @@ function Bar({ span, begin, whole, now }: { span: Span; begin: number; whole: nu
       className="bar"
       data-kind={span.failed ? 'error' : span.kind}
       title={words}
-      style={{ left: `${((span.from - begin) / whole) * 100}%`, width: `${((to - span.from) / whole) * 100}%` }}
+      style={{
+        left: `${((span.from - begin) / whole) * 100}%`,
+        width: `${((to - span.from) / whole) * 100}%`,
+      }}
     >
       <span className="visually-hidden">{words}</span>
     </span>

@@ -51,7 +51,8 @@ export function draw(
 ): Drawing {
   const nodes = new Map<string, Box>();
   for (const node of graph.nodes) {
-    const at = places.get(node.id) ?? placeOf(graph, node.id) ?? { x: 0, y: nodes.size * (NODE_HEIGHT + CHILD_GAP) };
+    const at = places.get(node.id) ??
+      placeOf(graph, node.id) ?? { x: 0, y: nodes.size * (NODE_HEIGHT + CHILD_GAP) };
     nodes.set(node.id, { ...at, width: NODE_WIDTH, height: NODE_HEIGHT });
   }
   const groups = graph.groups.flatMap((group) => {
@@ -159,7 +160,12 @@ function around(boxes: readonly Box[]): Box {
 }
 
 function grow(box: Box, by: number, above: number): Box {
-  return { x: box.x - by, y: box.y - by - above, width: box.width + 2 * by, height: box.height + 2 * by + above };
+  return {
+    x: box.x - by,
+    y: box.y - by - above,
+    width: box.width + 2 * by,
+    height: box.height + 2 * by + above,
+  };
 }
 
 const right = (box: Box): number => box.x + box.width;

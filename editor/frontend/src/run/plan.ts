@@ -1,6 +1,15 @@
 /* What the run page needs from the definition of the run's version. Made once: a run keeps its version. */
 
-import { type Fields, type Graph, isFields, labelOf, placeOf, type Point, readDocument, text } from '../graph/document';
+import {
+  type Fields,
+  type Graph,
+  isFields,
+  labelOf,
+  type Point,
+  placeOf,
+  readDocument,
+  text,
+} from '../graph/document';
 import { tidy } from '../graph/layout';
 import { type Analysis, analyse } from '../graph/loops';
 import { type Json, list, record, text as words } from '../live/parse';

@@ -55,7 +55,9 @@ export function eventWords(event: RunEvent): string {
     case 'run_status':
       return `The run is now: ${runWords(event.to ?? '').toLowerCase()}${reason ? ` (${reason.replaceAll('_', ' ')})` : ''}`;
     case 'task_created':
-      return text(event.data.parent) ? `was added by ${String(event.data.parent)}` : 'begins another iteration';
+      return text(event.data.parent)
+        ? `was added by ${String(event.data.parent)}`
+        : 'begins another iteration';
     case 'task_status':
       return statusSentence(event);
     case 'loop_taken':

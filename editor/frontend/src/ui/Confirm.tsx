@@ -12,7 +12,15 @@ export interface ConfirmProps {
   onCancel: () => void;
 }
 
-export function Confirm({ title, children, action, tone = 'primary', busy = false, onConfirm, onCancel }: ConfirmProps) {
+export function Confirm({
+  title,
+  children,
+  action,
+  tone = 'primary',
+  busy = false,
+  onConfirm,
+  onCancel,
+}: ConfirmProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     dialog.current?.showModal();

@@ -35,7 +35,8 @@ function Branch({ value, depth }: { value: object; depth: number }) {
   const [shown, setShown] = useState(MANY);
   const isList = Array.isArray(value);
   const entries: [string, unknown][] = Object.entries(value);
-  if (entries.length === 0) return <span className="json-empty">{isList ? 'empty list' : 'empty object'}</span>;
+  if (entries.length === 0)
+    return <span className="json-empty">{isList ? 'empty list' : 'empty object'}</span>;
   return (
     <ul className="json-branch">
       {entries.slice(0, shown).map(([key, inner]) => (

@@ -16,7 +16,10 @@ export class Refused extends Error {
   /** What is wrong by field path. */
   get fields(): ReadonlyMap<string, string> {
     return new Map(
-      list(this.body.errors).map((raw) => [String(record(raw).path ?? ''), String(record(raw).message ?? '')]),
+      list(this.body.errors).map((raw) => [
+        String(record(raw).path ?? ''),
+        String(record(raw).message ?? ''),
+      ]),
     );
   }
 }

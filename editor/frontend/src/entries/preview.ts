@@ -1,0 +1,88 @@
+/* A small, still picture of a workflow, drawn from the same layout as the editor and the run page. */
+
+import { readDocument } from '../graph/document';
+import { boundText } from '../graph/loops';
+import { record } from '../live/parse';
+import { type DrawnEdge, draw } from '../run/drawing';
+import { planRun } from '../run/plan';
+import { pageData } from '../ui/http';
+
+const SVG = 'http://www.w3.org/2000/svg';
+const MARGIN = 12;
+const LABEL_LETTERS = 26;
+
+type Attributes = Record<string, string | number>;
+
+function shape(name: string, attributes: Attributes, text?: string): SVGElement {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+function paint(root: HTMLElement, definition: unknown): void {
+  const document_ = record(definition);
+  const plan = planRun({ definition: document_ });
+  const drawing = draw(plan.graph, plan.places, plan.loopEdges, []);
+  const { x, y, width, height } = drawing.bounds;
+  const box = [x - MARGIN, y - MARGIN, width + 2 * MARGIN, height + 2 * MARGIN].join(' ');
+  const svg = shape('svg', {
+    viewBox: box,
+    width: width + 2 * MARGIN,
+    height: height + 2 * MARGIN,
+    class: 'still',
+  });
+  for (const group of drawing.groups) {
+    svg.append(shape('rect', { class: 'still-group', ...sides(group), rx: 12 }));
+    svg.append(shape('text', { class: 'still-note', x: group.x + 12, y: group.y + 18 }, group.label));
+  }
+  for (const edge of drawing.edges) svg.append(...edgeShapes(edge, boundOf(edge)));
+  for (const [id, node] of drawing.nodes) {
+    svg.append(shape('rect', { class: 'still-node', ...sides(node), rx: 8 }));
+    const kind = plan.kinds.get(id) ?? 'task';
+    const middle = { x: node.x + 16 };
+    svg.append(
+      shape('text', { class: 'still-label', ...middle, y: node.y + 27 }, short(plan.labels.get(id) ?? id)),
+    );
+    svg.append(shape('text', { class: 'still-note', ...middle, y: node.y + 46 }, kind));
+  }
+  root.replaceChildren(svg);
+
+  function boundOf(edge: DrawnEdge): string | null {
+    if (!edge.isLoop) return edge.on === 'success' ? null : `on ${edge.on}`;
+    const loop = [...plan.analysis.loops.values()].find(
+      (candidate) => candidate.edge.source === edge.source && candidate.edge.target === edge.target,
+    );
+    return loop ? boundText(loop.bound) : null;
+  }
+}
+
+function edgeShapes(edge: DrawnEdge, note: string | null): SVGElement[] {
+  const path = shape('path', {
+    class: edge.isLoop ? 'still-edge still-edge--loop' : 'still-edge',
+    d: edge.path,
+  });
+  if (!note) return [path];
+  const width = note.length * 6.5 + 18;
+  const at = { x: edge.middle.x - width / 2, y: edge.middle.y - 11, width, height: 22 };
+  const words = {
+    class: 'still-badge-text',
+    x: edge.middle.x,
+    y: edge.middle.y + 4,
+    'text-anchor': 'middle',
+  };
+  return [path, shape('rect', { class: 'still-badge', ...at, rx: 11 }), shape('text', words, note)];
+}
+
+function sides(box: { x: number; y: number; width: number; height: number }): Attributes {
+  return { x: box.x, y: box.y, width: box.width, height: box.height };
+}
+
+function short(label: string): string {
+  return label.length <= LABEL_LETTERS ? label : `${label.slice(0, LABEL_LETTERS - 1)}…`;
+}
+
+const root = document.getElementById('graph-preview');
+const definition = pageData().document;
+if (root && readDocument(record(definition)).nodes.length) paint(root, definition);
+else if (root) root.hidden = true;

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { readDocument } from '../graph/document';
+import { analyse } from '../graph/loops';
+import { consequence } from './consequences';
+import type { Decision } from './model';
+
+const graph = readDocument({
+  tasks: [
+    { id: 'draft', kind: 'task', label: 'Write draft', max_cycle: 3 },
+    { id: 'review', kind: 'approval' },
+    { id: 'publish', kind: 'task', label: 'Publish' },
+  ],
+  edges: [
+    { source: 'draft', target: 'review' },
+    { source: 'review', target: 'publish' },
+    { source: 'review', target: 'draft', on: 'rejected', loop: true },
+  ],
+});
+
+const told = (decision: Decision, iteration: number) =>
+  consequence(graph, analyse(graph), 'review', decision, new Map([['draft', iteration]]));
+
+test('approving names what follows', () => {
+  expect(told('approve', 1).words).toBe('continues with “Publish”');
+});
+
+test('rejecting names where the loop goes back to, and which round that is', () => {
+  expect(told('reject', 1)).toEqual({
+    words: 'goes back to “Write draft”, iteration 2 of 3',
+    isLastRound: false,
+  });
+});
+
+test('in the last round rejecting is announced as the end', () => {
+  expect(told('reject', 3)).toEqual({
+    words: 'all 3 iterations are used: the run ends as rejected',
+    isLastRound: true,
+  });
+});
+
+test('skipping releases what follows', () => {
+  expect(told('skip', 1).words).toBe('continues with “Publish”');
+});
