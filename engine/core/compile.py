@@ -401,7 +401,7 @@ class _Compiler:
             edges=edges_out,
             loop_edges=[edge.index for edge in edges_out if edge.heads],
         )
-        edges_final = loops.edges
+        edges_final = [_with_rules(edge, tasks) if edge.loop is not None else edge for edge in loops.edges]
         self._check_endless(edges_final, tasks, edges)
         if self.found:
             return None
@@ -487,6 +487,16 @@ def _expand_groups(
 
 def _copy(edge: PlanEdge, **changes: Any) -> PlanEdge:
     return PlanEdge(**{**{name: getattr(edge, name) for name in PlanEdge.__slots__}, **changes})
+
+
+def _with_rules(edge: PlanEdge, tasks: Mapping[str, PlanTask]) -> PlanEdge:
+    """A loop edge with everything its convergence goes by."""
+    rules = [] if edge.converge is None else [(str(edge.index), edge.converge, edge.source)]
+    for task_id in dict.fromkeys((edge.source, *edge.heads)):
+        task = tasks.get(task_id)
+        if task is not None and task.converge is not None:
+            rules.append((f"{edge.index}:{task_id}", task.converge, task_id))
+    return _copy(edge, rules=tuple(rules))
 
 
 def _has_expression(value: Any) -> bool:

@@ -53,7 +53,10 @@ class Event(NamedTuple):
 
 
 READY_IN_SHORT, DONE_IN_SHORT = "ready", "done"
-"""Entries of `core.plain`: (READY_IN_SHORT, task, at) and (DONE_IN_SHORT, task, started, ended)."""
+PLANNED_IN_SHORT = "planned"
+"""Entries of `core.plain`: (READY_IN_SHORT, task, iteration, at); (DONE_IN_SHORT or PLANNED_IN_SHORT, task,
+iteration, started, ended).
+"""
 
 
 def number(entries: Iterable[tuple[Any, ...]], *, after: int = 0) -> Iterator[Event]:
@@ -68,14 +71,20 @@ def number(entries: Iterable[tuple[Any, ...]], *, after: int = 0) -> Iterator[Ev
 def _in_full(entry: tuple[Any, ...]) -> tuple[Entry, ...]:
     kind = entry[0]
     if kind == DONE_IN_SHORT:
-        _, task_id, started, ended = entry
+        _, task_id, round_, started, ended = entry
         return (
-            ("task_status", task_id, "ready", "running", 1, 1, started, None),
-            ("task_status", task_id, "running", "success", 1, 1, ended, None),
-            ("task_status", task_id, "success", "completed", 1, 1, ended, {"outcome": "success"}),
+            ("task_status", task_id, "ready", "running", round_, 1, started, None),
+            ("task_status", task_id, "running", "success", round_, 1, ended, None),
+            ("task_status", task_id, "success", "completed", round_, 1, ended, {"outcome": "success"}),
+        )
+    if kind == PLANNED_IN_SHORT:
+        _, task_id, round_, started, ended = entry
+        return (
+            ("task_status", task_id, "ready", "running", round_, 1, started, None),
+            ("task_status", task_id, "running", "planned", round_, 1, ended, None),
         )
     if kind == READY_IN_SHORT:
-        return (("task_status", entry[1], "blocked", "ready", 1, 1, entry[2], None),)
+        return (("task_status", entry[1], "blocked", "ready", entry[2], 1, entry[3], None),)
     return (entry,)
 
 

@@ -14,7 +14,7 @@ from engine.core.cycle import may_run_again
 from engine.core.errors import ExpressionError, UnknownTask
 from engine.core.fold import Decision, Fold
 from engine.core.graph import reachable
-from engine.core.plan import Plan, PlanTask
+from engine.core.plan import PlainTask, Plan, PlanTask
 from engine.core.retry import LOSS_BUDGET, delay_before
 from engine.core.rounds import CONVERGED, CYCLE_LIMIT, decide_next, fail_planned, judge, settle_planned, stands_still
 from engine.core.routes import (
@@ -51,10 +51,16 @@ def advance(plan: Plan, state: RunState, event: n.News) -> Decision:
     return fold.decision()
 
 
-def after_plain(plan: Plan, state: RunState, at: float, groups: tuple[str, ...]) -> Decision:
-    """What follows when `plain.finish` asks: complete groups are decided, and a run without work is over."""
-    fold = Fold(plan, state, at)
-    for group_id in groups:
+def after_plain(plan: Plan, state: RunState, task: TaskState, plain: PlainTask) -> Decision:
+    """What follows when `plain.finish` asks: complete groups and quiet loops are decided, and a run without
+    work is over.
+    """
+    fold = Fold(plan, state, task.at)
+    if plain.loops:
+        fold.quiet.update(plain.loops)
+        if all(state.loops[index].ended for index in plain.loops):
+            settle_planned(fold, task)
+    for group_id in plain.groups:
         group = state.groups[group_id]
         if group.outcome is None and group.arrived >= group.size:
             group.outcome = group_outcome(plan.groups[group_id], group)

@@ -62,7 +62,8 @@ class PlanEdge:
     """`source` is a task or a group, `target` a task. `leaves`: loops that must have ended before it fires.
 
     For a loop edge `loop` is the index of its loop, `heads` the tasks it starts again, `again` all tasks
-    that begin a new life with it and `resets` those whose cycle counts begin anew.
+    that begin a new life with it, `resets` those whose cycle counts begin anew and `rules` what its convergence
+    goes by: its own rule, its source's and its heads'.
     """
 
     index: int
@@ -76,6 +77,7 @@ class PlanEdge:
     heads: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     again_groups: tuple[str, ...] = ()
+    rules: tuple[tuple[str, Converge, str], ...] = ()  # (where its memory is kept, rule, whose value)
     resets: tuple[str, ...] = ()
 
 
@@ -115,13 +117,16 @@ class PlanLoop:
 
 @dataclass(frozen=True, slots=True)
 class PlainTask:
-    """A task whose success follows the simplest rules: see `core.plain`. `out` holds, per edge, its index,
-    its target and how many edges the target waits for.
+    """A task whose success follows the simplest rules: see `core.plain`. `out` holds, per edge within all its
+    loops, its index, its target, how many edges the target waits for and the target's loops; `closes` its loop
+    edges (index as text) with their loops.
     """
 
     id: str
-    out: tuple[tuple[int, str, int], ...]
+    out: tuple[tuple[int, str, int, tuple[int, ...]], ...]
     groups: tuple[str, ...]
+    loops: tuple[int, ...]
+    closes: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,15 +50,10 @@ def _may_go_round(fold: Fold, edge: PlanEdge) -> bool:
 
 def _has_converged(fold: Fold, state: LoopState, edge: PlanEdge) -> bool:
     """Compare this pass with the last one by every rule the loop has; each remembers its value."""
-    rules: list[tuple[str, Converge, str]] = []
-    if edge.converge is not None:
-        rules.append((f"{edge.index}", edge.converge, edge.source))
-    for task_id in dict.fromkeys((edge.source, *edge.heads)):
-        task = fold.plan.tasks.get(task_id)
-        if task is not None and task.converge is not None:
-            rules.append((f"{edge.index}:{task_id}", task.converge, task_id))
+    if not edge.rules:
+        return False
     # Every rule has to see every pass, also when an earlier one has already converged.
-    still = [stands_still(fold, state.last, state.steady, key, rule, source) for key, rule, source in rules]
+    still = [stands_still(fold, state.last, state.steady, key, rule, source) for key, rule, source in edge.rules]
     return any(still)
 
 
@@ -88,22 +83,29 @@ def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str
     if how in (ERROR, REJECTED) and edge.on == how:
         for member in plan.members_of(edge.source):
             tasks[member].handled = True
-    judge(fold, only=frozenset(edge.again))
+    again = frozenset(edge.again + edge.again_groups)
+    if fold.state.verdicts:
+        judge(fold, only=again)
     state.passes += 1
     fold.note(
         "loop_taken",
         tasks[edge.heads[0]],
         {"loop": loop.index, "source": edge.source, "target": edge.target, "passes": state.passes},
     )
-    again = frozenset(edge.again) | frozenset(edge.again_groups)
-    state.sources = {index: end for index, end in state.sources.items() if plan.edges[int(index)].source not in again}
-    _reopen_others(fold, loop, again)
+    if len(loop.edges) == 1:
+        state.sources = {}
+    else:
+        kept = {index: end for index, end in state.sources.items() if plan.edges[int(index)].source not in again}
+        state.sources = kept
+    if len(plan.loops) > 1:
+        _reopen_others(fold, loop, again)
     for group_id in edge.again_groups:
         _reset_group(fold, group_id, again)
     for task_id in edge.again:
         task = tasks[task_id]
         task.fired = tuple(i for i in task.fired if plan.edges[i].loop is None and plan.edges[i].source not in again)
-        task.dead = tuple(index for index in task.dead if plan.edges[index].source not in again)
+        if task.dead:
+            task.dead = tuple(index for index in task.dead if plan.edges[index].source not in again)
         fold.changed.add(task_id)
         if task_id in edge.heads:
             continue

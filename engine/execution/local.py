@@ -123,7 +123,7 @@ class LocalRunner:
                 ready.extend(following)
                 following.clear()
             if not goes_on:
-                self._obey(after_plain(self._plan, state, ended, plain[task_id].groups))
+                self._obey(after_plain(self._plan, state, task, plain[task_id]))
 
     def _run_bare(self, task_id: str, body: Callable[[], Any]) -> None:
         """Call a function that needs nothing from the engine, and tell the machine."""

@@ -30,8 +30,8 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     ]
     edges = {}
     for _ in range(draw(st.integers(0, 12))):
-        first, second = sorted((draw(st.integers(0, size - 1)), draw(st.integers(0, size - 1))))
-        if first != second or draw(st.integers(0, 5)) == 0:
+        first, second = draw(st.integers(0, size - 1)), draw(st.integers(0, size - 1))
+        if first < second or draw(st.integers(0, 3)) == 0:
             edges[(first, second)] = {"source": ids[first], "target": ids[second]}
     groups = []
     if size > 3 and draw(st.booleans()):
@@ -48,7 +48,7 @@ SHORT = {"works": TaskWrapper("works", lambda: 1), "fails": TaskWrapper("fails",
 LONG = {"works": TaskWrapper("works", lambda context: 1), "fails": TaskWrapper("fails", lambda context: fails())}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(documents())
 def test_both_ways_tell_the_same_story(document: dict[str, Any]) -> None:
     try:
