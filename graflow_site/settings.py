@@ -167,7 +167,6 @@ TEMPLATES = [
 ]
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = DATA_DIR / "static"
 DJANGO_VITE = {
     "default": {
         "manifest_path": BASE_DIR / "static" / "dist" / "manifest.json",
@@ -250,6 +249,7 @@ CACHES = {
     }
 }
 
+CELERY_IMPORTS = ["engine.workers.jobs"]
 CELERY_IMPORTS = ["engine.workers.jobs"]
 CELERY_BROKER_URL = env.celery_broker(REDIS_URL)
 CELERY_RESULT_BACKEND = None
