@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.core.errors import UnknownTask
-from engine.core.state import TaskState, TaskStatus, TaskTable
+from engine.core.state import TASK_FIELDS, TaskState, TaskStatus, TaskTable
 from engine.runs import values
 from engine.runs.models import ChannelValue, RunTask
 
@@ -18,10 +18,11 @@ _COLUMNS = (
     "started_at", "ended_at",
 )  # fmt: skip
 _MEMORY: dict[str, Any] = {
-    "fired": [], "dead": [], "how": None, "handled": False, "tolerated": False, "resumed": False, "iterates": False,
-    "memory": None, "settings": None, "args": None, "joined": False, "children": 0, "child_error": None, "reject": None,
-}  # fmt: skip
-"""What only the core reads, with its defaults: kept in one JSON column, and only where it differs."""
+    name: getattr(TaskState, name) for name in TASK_FIELDS if name == "memory" or name not in (*_COLUMNS, "task_id")
+}
+"""What only the core reads, with its defaults: kept in one JSON column, and only where it differs. "memory" is a
+field of the core as well; the column holds it among the others.
+"""
 UPDATED = tuple(
     name for name in (*_COLUMNS, "result_blob") if name not in ("id", "key", "parent", "result_blob_id")
 )
