@@ -5,6 +5,10 @@
 This module is the composition root of the library: importing any part of it gives workflows their runner.
 """
 
+import importlib as _importlib
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from engine.core import ports as _ports
 from engine.core.channel import Channel
 from engine.core.context import TaskExecutionContext
@@ -29,14 +33,33 @@ from engine.core.state import TaskState, TaskStatus
 from engine.core.task import ParallelGroup, TaskWrapper
 from engine.core.workflow import CoordinationBackend, WorkflowContext, workflow
 from engine.execution.context import ExecutionContext
+from engine.execution.coordinator import TaskCoordinator
+from engine.execution.group import ParallelGroupExecutor
 from engine.execution.local import local_runner as _local_runner
+from engine.execution.memory_coordinator import MemoryCoordinator
+from engine.execution.process_coordinator import MultiprocessingCoordinator
+from engine.execution.task_queue import TaskQueue, TaskSpec
+from engine.execution.task_worker import TaskWorker
+
+if _TYPE_CHECKING:
+    from engine.execution.redis_coordinator import RedisCoordinator
 
 _ports.runner_factory[:] = [_local_runner]
+
+
+def __getattr__(name: str) -> _Any:
+    """Redis' client and Celery are loaded only for those who use them: they take longer than all of the rest."""
+    if name == "RedisCoordinator":
+        return _importlib.import_module("engine.execution.redis_coordinator").RedisCoordinator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "ArgumentError", "Channel", "ConvergenceDetector", "CoordinationBackend", "CycleController", "CycleDetector",
     "DefinitionError", "EngineError", "ExecutionContext", "ExpressionError", "FeedbackManager",
-    "FeedbackRejectedException", "FeedbackTimeoutError", "FeedbackType", "IllegalTransition", "ParallelGroup",
-    "RunResult", "TaskExecutionContext", "TaskState", "TaskStatus", "TaskWrapper", "UnknownTask", "WorkflowContext",
-    "WorkflowMonitor", "WorkflowStateError", "channel_pull", "channel_push", "task", "workflow",
+    "FeedbackRejectedException", "FeedbackTimeoutError", "FeedbackType", "IllegalTransition", "MemoryCoordinator",
+    "MultiprocessingCoordinator", "ParallelGroup", "ParallelGroupExecutor", "RedisCoordinator", "RunResult",
+    "TaskCoordinator", "TaskExecutionContext", "TaskQueue", "TaskSpec", "TaskState", "TaskStatus", "TaskWorker",
+    "TaskWrapper", "UnknownTask", "WorkflowContext", "WorkflowMonitor", "WorkflowStateError", "channel_pull",
+    "channel_push", "task", "workflow",
 ]  # fmt: skip

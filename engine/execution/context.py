@@ -43,6 +43,7 @@ class ExecutionContext:
         self.feedback_manager = FeedbackManager(self._answered)
         self.functions: dict[str, Callable[..., Any]] = {}
         self.step_results: dict[tuple[str, int, str], Any] = {}
+        self._other_results: dict[str, Any] = {}
         self._now: Callable[[], float] = lambda: 0.0
 
     @cached_property
@@ -85,7 +86,11 @@ class ExecutionContext:
 
     def get_result(self, task_id: str, default: Any = None) -> Any:
         task = self.state.tasks.get(task_id)
-        return default if task is None else task.result
+        return self._other_results.get(task_id, default) if task is None else task.result
+
+    def set_result(self, task_id: str, value: Any) -> None:
+        """Keep the result of work that is done for this run but is no task of its plan."""
+        self._other_results[task_id] = value
 
     def get_task_state(self, task_id: str) -> TaskState:
         return self.state.tasks[task_id]

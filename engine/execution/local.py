@@ -7,7 +7,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import count
 from typing import Any
 
@@ -26,11 +26,12 @@ from engine.core.schema import value_error
 from engine.core.scope import upstream
 from engine.core.state import TaskState, TaskStatus
 from engine.core.task import TaskWrapper
-from engine.core.workflow import WorkflowContext
+from engine.core.workflow import CoordinationBackend, WorkflowContext
 from engine.execution.attempt import Call, Outcome, carry_out, failure_of
+from engine.execution.backends import Bodies, open_bodies
 from engine.execution.context import ExecutionContext, LocalFeedback, MemorySteps
+from engine.execution.references import anonymous
 
-DEFAULT_WORKERS = 8
 _IDLE_SECONDS = 0.05
 _READY, _RUNNING = TaskStatus.READY, TaskStatus.RUNNING
 
@@ -76,17 +77,27 @@ class LocalRunner:
                 f"Workflow {self._workflow.name!r} is already running; use another workflow object."
             )
         self._executing = True
+        pool: Bodies | None = None
         try:
+            if self._is_parallel():  # before anything starts: work that cannot leave this process is refused here
+                pool = open_bodies(self._workflow, self._plan, self.execution_context)
             if self._state.status == "pending":
                 self._tell(n.RunStarted(self._clock(), self._start_node))
             self.execution_context.feedback_manager.expire_due(self._clock())
-            if self._plan.execution_mode == "parallel":
-                self._run_parallel()
+            if pool is not None:
+                self._run_parallel(pool)
             else:
                 self._run_sequential()
         finally:
+            if pool is not None:
+                pool.close()
             self._executing = False
         return RunResult(self._state, self._state.log, self.execution_context.run_id)
+
+    def _is_parallel(self) -> bool:
+        """Who names a backend wants its tasks side by side there, whatever the mode."""
+        is_here = self._workflow.coordination_backend is CoordinationBackend.MEMORY
+        return self._plan.execution_mode == "parallel" or not is_here
 
     # -- loops --------------------------------------------------------------------------------------------------
 
@@ -157,22 +168,20 @@ class LocalRunner:
             elif not self._wait_for_timer():
                 return
 
-    def _run_parallel(self) -> None:
-        workers = self._workflow.max_workers or DEFAULT_WORKERS
+    def _run_parallel(self, pool: Bodies) -> None:
         running: set[Future[Outcome]] = set()
-        with ThreadPoolExecutor(workers, thread_name_prefix="graflow") as pool:
-            while not self._state.is_final():
-                self._read_inbox()
-                self._fire_timers()
-                while len(running) < workers and (task_id := self._next_ready()) is not None:
-                    if (call := self._begin(task_id)) is not None:
-                        running.add(pool.submit(carry_out, call, clock=self._clock, jitter=_jitter()))
-                if running:
-                    done, running = wait(running, timeout=self._patience(), return_when=FIRST_COMPLETED)
-                    for future in sorted(done, key=lambda item: item.result().news.at):
-                        self._finish(future.result())
-                elif not self._ready and not self._heap and not self._wait_for_timer():
-                    return
+        while not self._state.is_final():
+            self._read_inbox()
+            self._fire_timers()
+            while len(running) < pool.width and (task_id := self._next_ready()) is not None:
+                if (call := self._begin(task_id, pool.worker)) is not None:
+                    running.add(pool.submit(call, clock=self._clock, jitter=_jitter()))
+            if running:
+                done, running = wait(running, timeout=self._patience(), return_when=FIRST_COMPLETED)
+                for future in sorted(done, key=lambda item: item.result().news.at):
+                    self._finish(future.result())
+            elif not self._ready and not self._heap and not self._wait_for_timer():
+                return
 
     def _patience(self) -> float:
         due = self._timers[0][0] - self._clock() if self._timers else _IDLE_SECONDS
@@ -233,9 +242,9 @@ class LocalRunner:
                 return task_id
         return None
 
-    def _begin(self, task_id: str) -> Call | None:
+    def _begin(self, task_id: str, worker: str = "") -> Call | None:
         """Start an execution; None when it was carried out in place, or is not to run any more."""
-        self._tell(n.TaskStarted(task_id, self._clock(), ""))
+        self._tell(n.TaskStarted(task_id, self._clock(), worker))
         state = self._state.tasks[task_id]
         if state.status is not TaskStatus.RUNNING:
             return None
@@ -281,7 +290,7 @@ class LocalRunner:
             found = registered().get(state.uses)
         if found is None:
             raise WorkflowStateError(f"Task {state.task_id!r}: there is no function {state.uses!r}.")
-        return found if isinstance(found, TaskWrapper) else _anonymous(state.uses, found)
+        return found if isinstance(found, TaskWrapper) else anonymous(state.uses, found)
 
     def _finish(self, outcome: Outcome) -> None:
         """Fold the outcome in; the writes of a body count only if its success does."""
@@ -324,13 +333,6 @@ class LocalRunner:
 
 def _jitter() -> float:
     return random.uniform(0.5, 1.5)
-
-
-def _anonymous(name: str, func: Callable[..., Any]) -> TaskWrapper:
-    """A plain function as a task of this run only: it is not registered."""
-    wrapper = TaskWrapper.__new__(TaskWrapper)
-    wrapper._name, wrapper.func, wrapper.retry_on = name, func, Exception
-    return wrapper
 
 
 def _check_inputs(plan: Plan, inputs: dict[str, Any]) -> None:

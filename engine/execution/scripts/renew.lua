@@ -1,0 +1,4 @@
+-- A worker keeps the lease that is still its own.
+-- KEYS: lease. ARGV: worker, lease in ms.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
