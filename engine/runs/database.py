@@ -83,6 +83,8 @@ def _file_lock() -> Iterator[None]:
         yield
     finally:
         _held.inside = False
+        # Not by closing alone: a child forked meanwhile has the same handle and would keep the lock.
+        fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 

@@ -9,7 +9,6 @@
     I7  a run that goes on has something that can move it
     I8  iterations, retries and losses stay within their limits
     I9  one decision per person and question
-    I10 nothing is claimed while its run is paused
     I12 a result that counts came under the newest token of its iteration
 """
 
@@ -18,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count
 
@@ -101,7 +101,7 @@ def _legal(facts: _Facts) -> _Found:
             before = status.get(event.task_id, "blocked")
             if event.from_status != before:
                 yield "I2", f"event {event.seq} moves {event.task_id} from {event.from_status}, but it was {before}"
-            if TaskStatus(event.to_status) not in LEGAL_MOVES[TaskStatus(event.from_status)]:
+            if event.to_status not in LEGAL_MOVES[TaskStatus(before)] and event.from_status == before:
                 yield "I2", f"event {event.seq}: {event.from_status} → {event.to_status} is no legal move"
             status[event.task_id] = event.to_status or ""
     if run_status != facts.run.status:
@@ -167,11 +167,13 @@ def _closed(facts: _Facts) -> _Found:
 
 
 def _within_limits(facts: _Facts) -> _Found:
+    heads = {head for loop in facts.plan.loops for head in loop.heads}
     for key, task in facts.tasks.items():
         planned = facts.plan.tasks.get(key)
         if planned is None:
             continue
-        if planned.max_cycle and task.cycle_count > planned.max_cycle:
+        counts = key in heads or not planned.loops
+        if counts and planned.max_cycle and task.cycle_count > planned.max_cycle:
             yield "I8", f"task {key} ran {task.cycle_count} times since its loop was entered; its limit is {planned.max_cycle}"
         if task.retry_count > planned.max_retries:
             yield "I8", f"task {key} was retried {task.retry_count} times; its limit is {planned.max_retries}"
@@ -181,7 +183,8 @@ def _within_limits(facts: _Facts) -> _Found:
 
 def _decided_once(facts: _Facts) -> _Found:
     decisions = FeedbackDecision.objects.filter(request__run=facts.run)
-    twice = decisions.values("request", "user").annotate(count=Count("pk")).filter(count__gt=1)
+    pairs: Any = decisions.values("request", "user")
+    twice = pairs.annotate(count=Count("pk")).filter(count__gt=1)
     for row in twice:
         yield "I9", f"question {row['request']} has {row['count']} decisions of one person"
     decided = Counter(decisions.values_list("request__state", flat=True))

@@ -24,6 +24,7 @@ from django.db import connection
 
 from engine.runs import database, leases
 from engine.runs.models import WorkerInstance
+from engine.workers.forks import undisturbed
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +32,13 @@ BOOT_ID = str(uuid.uuid4())
 """This start of this worker. Made in the parent, so that its children act in its name."""
 CANCEL_GRACE_SECONDS = 10.0
 STOP_GRACE_SECONDS = 30.0
-KEPT_DAYS = 1
 
 
 class Parent:
     """What runs beside the pool in the parent process."""
 
     def __init__(self) -> None:
-        self._orders: queue.Queue[Callable[[], Any] | None] = queue.Queue()
+        self._orders: queue.Queue[Callable[[], Any]] = queue.Queue()
         self._thread: threading.Thread | None = None
 
     def start(self, slots: int) -> None:
@@ -68,13 +68,17 @@ class Parent:
             except queue.Empty:
                 order = beat
                 next_beat = time.monotonic() + leases.HEARTBEAT_SECONDS
-            try:
-                if order is not None:
-                    order()
-            except Exception:  # the database may be away; leases last longer than one beat
-                log.warning("worker: a heartbeat failed", exc_info=True)
-            finally:
-                connection.close()
+            with undisturbed():
+                _carry_out(order)
+
+
+def _carry_out(order: Callable[[], Any]) -> None:
+    try:
+        order()
+    except Exception:  # the database may be away; leases last longer than one beat
+        log.warning("worker: a heartbeat failed", exc_info=True)
+    finally:
+        connection.close()
 
 
 def _register(slots: int) -> None:

@@ -17,6 +17,7 @@ from django.db import connection
 
 from engine.runs import sweeps
 from engine.runs.hooks import DispatchMessage
+from engine.workers.forks import undisturbed
 from engine.workers.wire import Sender
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,8 @@ class Publisher:
 
     def _send(self, sender: Sender, batch: list[DispatchMessage]) -> bool:
         try:
-            sender.send((message.attempt_id, message.nonce, message.queue) for message in batch)
+            with undisturbed():
+                sender.send((message.attempt_id, message.nonce, message.queue) for message in batch)
         except Exception as down:  # the transport may raise anything; the engine process publishes it later
             self.dropped += len(batch)
             log.warning("publisher: %d attempts are left to the engine process: %r", len(batch), down)
@@ -99,12 +101,13 @@ class Publisher:
 
 
 def _mark(ids: list[int]) -> None:
-    try:
-        sweeps.mark_published(ids)
-    except Exception as down:  # the marks only spare a second copy of a message
-        log.info("publisher: cannot note %d attempts as published: %r", len(ids), down)
-    finally:
-        connection.close()
+    with undisturbed():
+        try:
+            sweeps.mark_published(ids)
+        except Exception as down:  # the marks only spare a second copy of a message
+            log.info("publisher: cannot note %d attempts as published: %r", len(ids), down)
+        finally:
+            connection.close()
 
 
 publisher = Publisher()
