@@ -143,7 +143,7 @@ def as_news(row: FeedbackRequest, at: float, actor: str = "") -> Answered:
     """The decision of a request as news for its run."""
     return Answered(
         task_id=row.task_key, at=at, decision=_decision(row), feedback_id=str(row.public_id), reason=row.decision_reason,
-        reraise=row.on_reject == "raise", actor=actor,
+        reraise=row.on_reject == "raise", data=row.data, actor=actor,
     )  # fmt: skip
 
 
