@@ -80,7 +80,7 @@ def home(request: HttpRequest) -> HttpResponse:
     few = len(recent) < FEW_RUNS
     runnable = [found for found in api.list_workflows(request.user).results if found.latest_version] if few else []
     context = {
-        "first_steps": runnable[:6],
+        "first_steps": sorted(runnable, key=lambda found: found.created_at)[:6],
         "needs_me": api.list_feedback(request.user, state="open", assigned="me", limit=HOME_ROWS).results,
         "active": _first(recent, "pending", "running", "waiting", "paused", "stopping"),
         "failed": _first(recent, "failed", "rejected"),

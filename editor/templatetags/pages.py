@@ -184,7 +184,9 @@ def pretty(value: Any) -> str:
 
 def _flat(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_flat(inner)}" for key, inner in list(value.items())[:4])
+        return ", ".join(
+            f"{key}: {_flat(inner)}" for key, inner in list(value.items())[:4] if inner not in ("", None, [], {})
+        )
     if isinstance(value, list):
         return ", ".join(_flat(inner) for inner in value[:4])
     return "" if value is None else str(value)

@@ -126,9 +126,15 @@ function flat(value: unknown, depth: number): string {
   if (depth > 2) return '…';
   const isList = Array.isArray(value);
   return Object.entries(value)
+    .filter(([, inner]) => !isBlank(inner))
     .slice(0, 4)
     .map(([key, inner]) => (isList ? flat(inner, depth + 1) : `${key}: ${flat(inner, depth + 1)}`))
     .join(', ');
+}
+
+function isBlank(value: unknown): boolean {
+  if (value === null || value === undefined || value === '') return true;
+  return typeof value === 'object' && Object.keys(value).length === 0;
 }
 
 /** The item that follows `id`, or the one before it at the end; null when nothing is left. */

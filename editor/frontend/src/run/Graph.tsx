@@ -170,11 +170,11 @@ const TaskNode = memo(function TaskNode(props: NodeProps) {
         <span className="task-node-label">{label}</span>
         <span className="task-node-state">
           <span className="truncate">{statusWords(task.status, task.outcome)}</span>
+          {rounds ? <span className="mini numeric">{rounds}</span> : null}
           {task.attempt > 1 ? <span className="mini">try {task.attempt}</span> : null}
         </span>
       </span>
       {task.status === 'completed' && task.outcome ? <OutcomeMark outcome={task.outcome} /> : null}
-      {rounds ? <span className="task-node-rounds">{rounds}</span> : null}
     </button>
   );
 });

@@ -168,7 +168,7 @@ function Attempt({ attempt }: { attempt: Json }) {
             'not started'
           )}
           {started && ended ? ` · took ${spanWords(secondsBetween(started, ended))}` : null}
-          {text(attempt.worker) ? ` · on ${String(attempt.worker)}` : null}
+          {text(attempt.worker) ? ` · worker ${String(attempt.worker).slice(0, 8)}` : null}
         </span>
       </p>
       {error ? (

@@ -112,8 +112,8 @@ function loopPath(
   lane: number,
 ): { path: string; middle: Point } {
   const itself = source === target;
-  const from = { x: centreX(source) + (itself ? 44 : 0), y: bottom(source) };
-  const to = { x: centreX(target) - (itself ? 44 : 0), y: bottom(target) + 6 };
+  const from = { x: centreX(source) + (itself ? 88 : 0), y: bottom(source) };
+  const to = { x: centreX(target) - (itself ? 88 : 0), y: bottom(target) + 6 };
   const [left, far] = from.x < to.x ? [from.x, to.x] : [to.x, from.x];
   const passed = [...boxes.values()].filter((box) => right(box) > left - 20 && box.x < far + 20);
   const y = Math.max(...passed.map(bottom)) + 18 + lane * (LANE / 2);

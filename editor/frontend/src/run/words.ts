@@ -8,7 +8,7 @@ const MOVES: Record<string, string> = {
   blocked: 'waits for its inputs',
   ready: 'is ready',
   running: 'started',
-  planned: 'worked; its loop decides what follows',
+  planned: 'worked; its loop may go on',
   feedback_required: 'waits for a person',
   rejected: 'was rejected',
   success: 'succeeded',

@@ -93,6 +93,8 @@ function Folding(props: { open: boolean; name: string; count: number; children: 
 }
 
 function Leaf({ value }: { value: unknown }) {
-  if (typeof value === 'string') return <span className="json-text">{value}</span>;
+  if (typeof value === 'string') {
+    return <span className={value.includes('\n') ? 'json-text json-text--block' : 'json-text'}>{value}</span>;
+  }
   return <span className="json-value">{String(value)}</span>;
 }
