@@ -1,5 +1,12 @@
-import { StrictMode } from 'react';
+import '@xyflow/react/dist/base.css';
+import '../ui/island.css';
+import '../canvas/canvas.css';
 import { createRoot } from 'react-dom/client';
+import { EditorApp, openEditor, type PageData } from '../canvas/EditorApp';
 
 const root = document.getElementById('editor-root');
-if (root) createRoot(root).render(<StrictMode />);
+const data = document.getElementById('page-data')?.textContent;
+if (root && data) {
+  const page = JSON.parse(data) as PageData;
+  createRoot(root).render(<EditorApp {...openEditor(page)} urls={page.urls ?? {}} />);
+}

@@ -18,7 +18,7 @@ import {
 } from './edits';
 import { type Command, EMPTY_HISTORY, perform, redo, undo } from './history';
 
-export const REVIEW: Document = {
+const REVIEW: Document = {
   schema: 'graflow/1',
   name: 'draft-review',
   note_of_a_later_version: { kept: true },
@@ -159,14 +159,14 @@ describe('undo', () => {
 
 describe('commands', () => {
   const graph = readDocument(REVIEW);
-  const after = (command: Command) => perform(graph, EMPTY_HISTORY, command).graph;
+  const applied = (command: Command) => perform(graph, EMPTY_HISTORY, command).graph;
   const commandOf = (made: { command: Command } | { refusal: string }) => {
     if ('refusal' in made) throw new Error(made.refusal);
     return made.command;
   };
 
   test('a renamed step keeps its edges, its place and what reads its result; texts in quotes stay', () => {
-    const renamed = after(commandOf(rename(graph, 'draft', 'text')));
+    const renamed = applied(commandOf(rename(graph, 'draft', 'text')));
     expect(renamed.edges.map((edge) => [edge.source, edge.target, edge.fields.when])).toEqual([
       ['text', 'review', 'text.ok'],
       ['review', 'publish', undefined],
@@ -184,7 +184,7 @@ describe('commands', () => {
   test('a step dropped on an edge makes two of it and keeps the condition on the first', () => {
     const edge = graph.edges[0]?.id ?? '';
     const spliced = spliceNode(graph, { kind: 'approval', label: 'Check' }, edge);
-    const edges = after(spliced?.command as Command).edges.map((item) => [
+    const edges = applied(spliced?.command as Command).edges.map((item) => [
       item.source,
       item.target,
       item.fields.when,
@@ -195,7 +195,7 @@ describe('commands', () => {
   });
 
   test('a deleted step takes its edges and its place with it', () => {
-    const left = after(remove(graph, new Set(['review'])));
+    const left = applied(remove(graph, new Set(['review'])));
     expect(left.edges).toEqual([]);
     expect(left.places.map((place) => place.id)).toEqual(['publish', 'draft']);
   });
@@ -233,7 +233,7 @@ describe('commands', () => {
   test('a pasted part has new ids, its inner edges and loops, and reads its own results', () => {
     const clip = copyText(graph, new Set(['draft', 'review'])) ?? '';
     const pasted = paste(graph, clip, (at) => ({ x: at.x + 40, y: at.y + 40 }));
-    const next = after(pasted?.command as Command);
+    const next = applied(pasted?.command as Command);
     expect(pasted?.ids).toEqual(['draft_2', 'review_2']);
     expect(next.edges.slice(3).map((edge) => [edge.source, edge.target, edge.fields.loop])).toEqual([
       ['draft_2', 'review_2', undefined],

@@ -1,0 +1,381 @@
+/* The drawing surface: React Flow carries boxes, wires and the view; the graph stays in the editor's state. */
+
+import {
+  type ConnectionMode,
+  type EdgeChange,
+  type NodeChange,
+  type OnConnectEnd,
+  Position,
+  ReactFlow,
+  useReactFlow,
+  type Viewport,
+} from '@xyflow/react';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import {
+  edgeName,
+  edgeOn,
+  expressionOf,
+  type Graph,
+  kindOf,
+  labelOf,
+  type Point,
+  placeOf,
+  text,
+} from '../graph/document';
+import type { Template } from '../graph/edits';
+import { NODE_HEIGHT, NODE_WIDTH, snap } from '../graph/layout';
+import { type Analysis, boundReason, boundText } from '../graph/loops';
+import { useEditor, useSlice } from './context';
+import { EmptyCanvas } from './EmptyCanvas';
+import { Flow, type FlowEdge } from './edges';
+import type { Found } from './editor';
+import { GroupFrame, type GroupNode, Step, type StepNode } from './nodes';
+import { type Scene, sceneOf } from './scene';
+
+type AnyNode = StepNode | GroupNode;
+
+const NODE_TYPES = { step: Step, group: GroupFrame };
+const EDGE_TYPES = { flow: Flow };
+const GRID = 24;
+/** From this many steps on only what is in view is kept in the page. */
+const MANY = 150;
+export const DRAG_TYPE = 'application/x-graflow-step';
+const FIT = { padding: 0.18, maxZoom: 1.1, minZoom: 0.2 };
+const NOTHING: ReadonlyMap<string, Point> = new Map();
+
+export function Canvas() {
+  const editor = useEditor();
+  const graph = useSlice((state) => state.graph);
+  const analysis = useSlice((state) => state.analysis);
+  const selection = useSlice((state) => state.selection);
+  const problems = useSlice((state) => state.problems);
+  const canEdit = useSlice((state) => state.can.edit);
+  const target = useSlice((state) => state.connecting?.target);
+  const [moved, setMoved] = useState(NOTHING);
+  const host = useRef<HTMLDivElement>(null);
+  const flow = useReactFlow();
+
+  const scene = useMemo(() => sceneOf(graph, analysis, moved), [graph, analysis, moved]);
+  const worst = useMemo(() => worstById(problems), [problems]);
+  const nodes = useMemo(
+    () => drawnNodes(graph, analysis, scene, selection, worst, target, canEdit),
+    [graph, analysis, scene, selection, worst, target, canEdit],
+  );
+  const edges = useMemo(
+    () => drawnEdges(graph, analysis, scene, selection, worst, canEdit),
+    [graph, analysis, scene, selection, worst, canEdit],
+  );
+
+  const onNodesChange = useCallback(
+    (changes: NodeChange<AnyNode>[]) => {
+      const { graph } = editor.store.getState();
+      const places = new Map<string, Point>();
+      let isDragging = false;
+      for (const change of changes) {
+        if (change.type !== 'position' || !change.position) continue;
+        isDragging ||= change.dragging === true;
+        for (const [id, at] of movedBy(graph, change.id, change.position, scene)) places.set(id, at);
+      }
+      if (places.size > 0) {
+        if (isDragging) setMoved((old) => new Map([...old, ...places]));
+        else {
+          setMoved(NOTHING);
+          editor.move(new Map([...places].map(([id, at]) => [id, { x: snap(at.x), y: snap(at.y) }])));
+        }
+      }
+      selectBy(editor, changes);
+    },
+    [editor, scene],
+  );
+
+  const onConnectEnd = useCallback<OnConnectEnd>(
+    (event, state) => {
+      if (state.isValid || !state.fromNode || !editor.store.getState().can.edit) return;
+      const point = 'changedTouches' in event ? event.changedTouches[0] : event;
+      if (!point) return;
+      const { clientX, clientY } = point;
+      const isForward = state.fromHandle?.type !== 'target';
+      const under = document
+        .elementsFromPoint(clientX, clientY)
+        .find((item) => item.closest('.react-flow__node'));
+      const other = under?.closest<HTMLElement>('.react-flow__node')?.dataset.id;
+      if (other) {
+        // Dropped on the box instead of its port: what was meant is clear.
+        if (isForward) editor.connect(state.fromNode.id, other);
+        else editor.connect(other, state.fromNode.id);
+      } else if (isForward) {
+        const at = flow.screenToFlowPosition({ x: clientX, y: clientY });
+        const place = { x: at.x, y: at.y - NODE_HEIGHT / 2 };
+        editor.store.setState({
+          quickAdd: { from: state.fromNode.id, at: place, anchor: { x: clientX, y: clientY } },
+        });
+      }
+    },
+    [editor, flow],
+  );
+
+  const onDrop = (event: React.DragEvent) => {
+    const raw = event.dataTransfer.getData(DRAG_TYPE);
+    if (!raw) return;
+    event.preventDefault();
+    const at = flow.screenToFlowPosition({ x: event.clientX, y: event.clientY });
+    const template = JSON.parse(raw) as Template;
+    const edge = edgeAt(event.clientX, event.clientY, edges);
+    const place = { x: snap(at.x - NODE_WIDTH / 2), y: snap(at.y - NODE_HEIGHT / 2) };
+    editor.add(template, edge ? { edge } : { at: place });
+  };
+
+  useReveal(scene);
+
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: only a drop zone; the palette adds by click and by keyboard too
+    <div
+      className="canvas"
+      ref={host}
+      onDragOver={(event) => {
+        if (event.dataTransfer.types.includes(DRAG_TYPE)) event.preventDefault();
+      }}
+      onDrop={onDrop}
+    >
+      <ReactFlow<AnyNode, FlowEdge>
+        nodes={nodes}
+        edges={edges}
+        nodeTypes={NODE_TYPES}
+        edgeTypes={EDGE_TYPES}
+        onNodesChange={onNodesChange}
+        onEdgesChange={(changes) => selectBy(editor, changes)}
+        onConnect={({ source, target: end }) => editor.connect(source, end)}
+        onConnectEnd={onConnectEnd}
+        onReconnect={(edge, { source, target: end }) => editor.reconnect(edge.id, source, end)}
+        onMove={(_, view) => paintGrid(host.current, view)}
+        onPaneClick={() => editor.store.setState({ quickAdd: undefined, connecting: undefined })}
+        nodesDraggable={canEdit}
+        nodesConnectable={canEdit}
+        nodesFocusable={false}
+        edgesFocusable={false}
+        disableKeyboardA11y
+        deleteKeyCode={null}
+        connectionRadius={26}
+        connectionMode={'strict' as ConnectionMode}
+        onlyRenderVisibleElements={graph.nodes.length > MANY}
+        minZoom={0.1}
+        maxZoom={2}
+        fitView
+        fitViewOptions={FIT}
+        zoomOnDoubleClick={false}
+        proOptions={{ hideAttribution: true }}
+      />
+      {graph.nodes.length === 0 && <EmptyCanvas />}
+    </div>
+  );
+}
+
+export function useFit(): () => void {
+  const flow = useReactFlow();
+  return useCallback(() => void flow.fitView({ ...FIT, duration: 180 }), [flow]);
+}
+
+/** Bring a step into view when something asks for it and it is not there. */
+function useReveal(scene: Scene): void {
+  const revealed = useSlice((state) => state.revealed);
+  const flow = useReactFlow();
+  const latest = useRef(scene);
+  latest.current = scene;
+  useEffect(() => {
+    const box = revealed && latest.current.boxes.get(revealed.id);
+    const pane = document.querySelector('.canvas')?.getBoundingClientRect();
+    if (!box || !pane) return;
+    const start = flow.flowToScreenPosition({ x: box.x, y: box.y });
+    const end = flow.flowToScreenPosition({ x: box.x + box.width, y: box.y + box.height });
+    const isInside =
+      start.x > pane.left + 8 &&
+      start.y > pane.top + 56 &&
+      end.x < pane.right - 8 &&
+      end.y < pane.bottom - 48;
+    if (isInside) return;
+    const middle = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+    void flow.setCenter(middle.x, middle.y, { zoom: Math.max(flow.getZoom(), 0.6), duration: 200 });
+  }, [revealed, flow]);
+}
+
+/** The dots follow the view by two properties: no element is drawn anew. */
+function paintGrid(host: HTMLElement | null, { x, y, zoom }: Viewport): void {
+  const step = zoom < 0.5 ? GRID * 2 : GRID;
+  host?.style.setProperty('--grid-x', `${x}px`);
+  host?.style.setProperty('--grid-y', `${y}px`);
+  host?.style.setProperty('--grid-step', `${step * zoom}px`);
+}
+
+function selectBy(
+  editor: ReturnType<typeof useEditor>,
+  changes: readonly (NodeChange<AnyNode> | EdgeChange<FlowEdge>)[],
+): void {
+  const picked = changes.filter((change) => change.type === 'select');
+  if (picked.length === 0) return;
+  const next = new Set(editor.store.getState().selection);
+  for (const change of picked) {
+    if (change.selected) next.add(change.id);
+    else next.delete(change.id);
+  }
+  editor.select(next);
+}
+
+/** A dragged group takes its members along; it has no place of its own. */
+function movedBy(graph: Graph, id: string, to: Point, scene: Scene): [string, Point][] {
+  const group = graph.groups.find((item) => item.id === id);
+  const box = scene.boxes.get(id);
+  if (!group || !box) return [[id, to]];
+  const [dx, dy] = [to.x - box.x, to.y - box.y];
+  return group.members.flatMap((member): [string, Point][] => {
+    const inner = scene.boxes.get(member);
+    return inner ? [[member, { x: inner.x + dx, y: inner.y + dy }]] : [];
+  });
+}
+
+function edgeAt(x: number, y: number, edges: readonly FlowEdge[]): string | undefined {
+  const hit = document.elementsFromPoint(x, y).find((item) => item.classList.contains('flow-touch'));
+  const name = hit?.parentElement?.dataset.edgeId;
+  return edges.find((edge) => edge.data?.name === name && !edge.data?.isLoop)?.id;
+}
+
+type Worst = { readonly severity: 'error' | 'warning'; readonly message: string };
+
+function worstById(problems: readonly Found[]): ReadonlyMap<string, Worst> {
+  const found = new Map<string, Worst>();
+  for (const { target, severity, message } of problems) {
+    if (found.get(target.id)?.severity !== 'error') found.set(target.id, { severity, message });
+  }
+  return found;
+}
+
+const HANDLE = 10;
+
+function drawnNodes(
+  graph: Graph,
+  analysis: Analysis,
+  scene: Scene,
+  selection: ReadonlySet<string>,
+  worst: ReadonlyMap<string, Worst>,
+  target: string | undefined,
+  canEdit: boolean,
+): AnyNode[] {
+  const heads = new Map(
+    [...analysis.loops.values()].flatMap((loop) => loop.heads.map((id) => [id, loop.bound])),
+  );
+  const frames = graph.groups.flatMap((group): GroupNode[] => {
+    const box = scene.boxes.get(group.id);
+    if (!box) return [];
+    const data = {
+      label: labelOf(group),
+      policy: policyText(group.fields.policy),
+      worst: worst.get(group.id)?.severity,
+      isTarget: target === group.id,
+      canEdit,
+    };
+    return [
+      {
+        id: group.id,
+        type: 'group',
+        data,
+        zIndex: -1,
+        selected: selection.has(group.id),
+        ...placed(box),
+        style: { pointerEvents: 'none' },
+      },
+    ];
+  });
+  const steps = graph.nodes.map((node): StepNode => {
+    const box = scene.boxes.get(node.id) ?? {
+      ...(placeOf(graph, node.id) ?? { x: 0, y: 0 }),
+      width: NODE_WIDTH,
+      height: NODE_HEIGHT,
+    };
+    const bound = heads.get(node.id);
+    const data = {
+      label: labelOf(node),
+      kind: kindOf(node),
+      uses: text(node.fields.uses),
+      bound: bound ? boundText(bound) : '',
+      boundTitle: bound ? `Runs at most ${boundReason(bound)}` : '',
+      worst: worst.get(node.id)?.severity,
+      problem: worst.get(node.id)?.message ?? '',
+      isTarget: target === node.id,
+      canEdit,
+    };
+    return {
+      id: node.id,
+      type: 'step',
+      data,
+      selected: selection.has(node.id),
+      ...placed(box),
+      ariaLabel: data.label,
+    };
+  });
+  return [...frames, ...steps];
+}
+
+/** Sizes and ports are known, so nothing has to be measured in the page first. */
+function placed({ x, y, width, height }: { x: number; y: number; width: number; height: number }) {
+  const port = { width: HANDLE, height: HANDLE, y: height / 2 - HANDLE / 2 };
+  return {
+    position: { x, y },
+    width,
+    height,
+    measured: { width, height },
+    handles: [
+      { ...port, type: 'target' as const, position: Position.Left, x: -HANDLE / 2 },
+      { ...port, type: 'source' as const, position: Position.Right, x: width - HANDLE / 2 },
+    ],
+  };
+}
+
+function drawnEdges(
+  graph: Graph,
+  analysis: Analysis,
+  scene: Scene,
+  selection: ReadonlySet<string>,
+  worst: ReadonlyMap<string, Worst>,
+  canEdit: boolean,
+): FlowEdge[] {
+  return graph.edges.flatMap((edge): FlowEdge[] => {
+    const way = scene.ways.get(edge.id);
+    if (!way) return [];
+    const loop = analysis.loops.get(edge.id);
+    const data = {
+      way,
+      name: edgeName(edge),
+      isLoop: loop !== undefined,
+      on: edgeOn(edge),
+      when: expressionOf(edge.fields.when) ?? '',
+      converges: edge.fields.converge !== undefined,
+      bound: loop ? boundText(loop.bound) : '',
+      boundTitle: loop ? boundReason(loop.bound) : '',
+      worst: worst.get(edge.id)?.severity,
+      canEdit,
+    };
+    const { id, source, target } = edge;
+    const selected = selection.has(id);
+    return [
+      {
+        id,
+        source,
+        target,
+        type: 'flow',
+        data,
+        selected,
+        reconnectable: canEdit && !loop,
+        zIndex: selected ? 1 : 0,
+      },
+    ];
+  });
+}
+
+export function policyText(policy: unknown): string {
+  if (policy === 'best_effort') return 'best effort';
+  if (typeof policy === 'object' && policy !== null) {
+    if ('at_least' in policy) return `at least ${String(policy.at_least)}`;
+    if ('critical' in policy && Array.isArray(policy.critical))
+      return `critical: ${policy.critical.join(', ')}`;
+  }
+  return 'waits for all';
+}
