@@ -9,6 +9,8 @@ EngineError
 ├── WorkflowStateError       a builder used in a way that has no meaning
 ├── TaskFailure              a failed phase of a ParallelGroupExecutor
 ├── NotPicklable             work that cannot leave this process
+├── RetryAfter               raised by a body: try again, but not before so many seconds
+├── TerminalError            raised by a body: do not try again
 ├── FeedbackTimeoutError     nobody answered in time
 ├── FeedbackRejectedException    a person said no
 └── RequestError             what the doors answer: NotFound, Forbidden, Conflict, …
@@ -152,6 +154,27 @@ class NotPicklable(EngineError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.task_id, self.detail)
+
+
+class RetryAfter(EngineError):
+    """Raised by a body that knows when trying again makes sense; `seconds` replaces the computed delay."""
+
+    code = "retry_after"
+
+    def __init__(self, seconds: float, message: str = "") -> None:
+        self.seconds, self.message = seconds, message
+        self.retry_after = seconds
+        super().__init__(message or f"Try again in {seconds:g} s.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.seconds, self.message)
+
+
+class TerminalError(EngineError):
+    """Raised by a body for a failure that no further try can mend: it uses up no retries."""
+
+    code = "terminal_error"
+    terminal = True
 
 
 class FeedbackTimeoutError(EngineError):

@@ -15,6 +15,7 @@ from engine.core.compile import compile as compile_document
 from engine.core.compile import compile_definition
 from engine.core.definition import Definition, Group, Link, Node, parse
 from engine.core.errors import WorkflowStateError
+from engine.core.mermaid import mermaid
 from engine.core.plan import Plan
 from engine.core.ports import Runner, runner_factory
 from engine.core.result import RunResult
@@ -222,6 +223,14 @@ class WorkflowContext:
             self._bodies = None
             self._plan = compile_definition(self._definition, self._tasks, strict=self._strict)
         return self._plan
+
+    def to_mermaid(self) -> str:
+        """The workflow as a Mermaid flowchart."""
+        return mermaid(self.plan())
+
+    def to_mermaid(self) -> str:
+        """The workflow as a Mermaid flowchart."""
+        return mermaid(self.plan())
 
     # -- running ------------------------------------------------------------------------------------------------
 

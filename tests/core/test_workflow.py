@@ -11,7 +11,9 @@ import pytest
 from engine import (
     DefinitionError,
     FeedbackRejectedException,
+    RetryAfter,
     TaskExecutionContext,
+    TerminalError,
     WorkflowContext,
     WorkflowMonitor,
     WorkflowStateError,
@@ -345,6 +347,76 @@ def test_a_pipeline_made_outside_belongs_to_the_workflow_it_is_added_to():
 def test_a_workflow_without_tasks_says_so():
     with workflow("w") as wf, pytest.raises(DefinitionError, match="no tasks"):
         wf.execute()
+
+
+def test_a_body_can_say_when_to_try_again_and_when_not_to():
+    @task(retry_delay=100)
+    def soon(context):
+        if context.attempt == 1:
+            raise RetryAfter(0)
+        return context.attempt
+
+    @task
+    def never():
+        raise TerminalError("the account is closed")
+
+    with workflow("w") as wf:
+        wf.add(soon, never)
+        result = wf.execute()
+    assert (result.results["soon"], len(result.attempts("never"))) == (2, 1)
+
+
+def test_a_workflow_draws_itself():
+    @task
+    def a(): ...
+
+    @task
+    def b(): ...
+
+    @task
+    def c(): ...
+
+    with workflow("w") as wf:
+        a >> (b | c)
+        wf.add_edge(b, b, when="result == null")
+    drawn = wf.to_mermaid()
+    assert "n0 --> n3" in drawn
+    assert "n1 -.->|#quot;result == null#quot;, ≤ 10| n1" in drawn
+
+
+def test_a_body_can_say_when_to_try_again_and_when_not_to():
+    @task(retry_delay=100)
+    def soon(context):
+        if context.attempt == 1:
+            raise RetryAfter(0)
+        return context.attempt
+
+    @task
+    def never():
+        raise TerminalError("the account is closed")
+
+    with workflow("w") as wf:
+        wf.add(soon, never)
+        result = wf.execute()
+    assert (result.results["soon"], len(result.attempts("never"))) == (2, 1)
+
+
+def test_a_workflow_draws_itself():
+    @task
+    def a(): ...
+
+    @task
+    def b(): ...
+
+    @task
+    def c(): ...
+
+    with workflow("w") as wf:
+        a >> (b | c)
+        wf.add_edge(b, b, when="result == null")
+    drawn = wf.to_mermaid()
+    assert "n0 --> n3" in drawn
+    assert "n1 -.->|#quot;result == null#quot;, ≤ 10| n1" in drawn
 
 
 def test_the_monitor_counts_tries():
