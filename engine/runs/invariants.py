@@ -155,7 +155,7 @@ def _has_what_moves_it(facts: _Facts) -> _Found:
 def _closed(facts: _Facts) -> _Found:
     if facts.run.status not in FINAL_RUN_STATUSES:
         return
-    left = {
+    left: dict[str, list[str | None]] = {
         "attempts": [a.key for a in facts.attempts if a.state in Attempt.OPEN],
         "questions": [q.task_key for q in facts.questions if q.state == FeedbackRequest.OPEN],
         "timers": [timer.key for timer in facts.timers],
