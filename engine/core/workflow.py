@@ -228,10 +228,6 @@ class WorkflowContext:
         """The workflow as a Mermaid flowchart."""
         return mermaid(self.plan())
 
-    def to_mermaid(self) -> str:
-        """The workflow as a Mermaid flowchart."""
-        return mermaid(self.plan())
-
     # -- running ------------------------------------------------------------------------------------------------
 
     def execute(
