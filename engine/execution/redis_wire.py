@@ -31,7 +31,7 @@ from engine.core.errors import WorkflowStateError
 
 KEEP_SECONDS = 3600
 """How long anything of a run stays in Redis when nobody clears it away."""
-LEASE_SECONDS = 6.0
+LEASE_SECONDS = 5.0
 """A worker that has not renewed its lease for this long counts as lost."""
 REPLY_SECONDS = 30
 """How long a body waits for the run to answer a question."""
@@ -121,6 +121,7 @@ def make_app(url: str, queue: str = QUEUE) -> Celery:
         broker_transport_options={"visibility_timeout": REDELIVERY_SECONDS},
         broker_connection_retry_on_startup=True,
         worker_enable_remote_control=False, worker_send_task_events=False,
+        worker_lost_wait=0.5,  # seconds that a dead pool process keeps its place
         worker_prefetch_multiplier=1, worker_disable_prefetch=True,
         worker_hijack_root_logger=False, worker_redirect_stdouts=False,
         enable_utc=True, timezone="UTC",

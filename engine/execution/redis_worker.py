@@ -32,8 +32,6 @@ from engine.execution.redis_wire import JOB_NAME, KEEP_SECONDS, QUEUE, REPLY_SEC
 from engine.execution.references import name_for_worker
 from engine.execution.remote import failure_report, perform
 
-_url: list[str] = []
-"""The Redis this worker serves."""
 _modules: set[str] = set()
 """Modules whose functions may be called."""
 
@@ -43,7 +41,6 @@ def redis_worker_main(url: str, modules: Sequence[str] = (), *, queue: str = QUE
     for name in modules:
         importlib.import_module(name)
         _modules.add(name)
-    _url[:] = [url]
     app = make_app(url, queue)
     register(app, url)
     worker = app.Worker(
@@ -62,22 +59,25 @@ def register(app: Celery, url: str) -> None:
         # Pool processes are forked: a connection belongs to the process that opened it.
         return clients.setdefault(os.getpid(), redis.Redis.from_url(url))
 
-    @app.task(name=JOB_NAME, ignore_result=True, Request="engine.execution.redis_worker:Watched")
+    @app.task(name=JOB_NAME, ignore_result=True, Request=_watched(url))
     def carry_out(function: str, payload: dict[str, Any], **how: Any) -> None:
         _Held(client(), **how).carry_out(function, payload)
 
 
-class Watched(Request):
-    """A job as the worker's main process sees it, which also notices when the process that had it dies."""
+def _watched(url: str) -> type[Request]:
+    """Jobs as the worker's main process sees them, which notices when the process that had one dies."""
 
-    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
-        super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
-        if isinstance(exc_info.exception, WorkerLostError):
-            # Not to be waited for: without its lease the run counts the job as lost at once.
-            how = self.kwargs
-            client = redis.Redis.from_url(_url[0])
-            client.delete(Keys(how["prefix"]).lease(how["job"]))
-            client.close()
+    class Watched(Request):
+        def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
+            super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+            error = getattr(exc_info.exception, "exc", exc_info.exception)
+            if isinstance(error, WorkerLostError):
+                # Without its lease the run counts the job as lost at once, and need not wait for it to run out.
+                client = redis.Redis.from_url(url)
+                client.delete(Keys(self.kwargs["prefix"]).lease(self.kwargs["job"]))
+                client.close()
+
+    return Watched
 
 
 class _Held:
