@@ -32,6 +32,7 @@ function paint(root: HTMLElement, definition: unknown): void {
     height: height + 2 * MARGIN,
     class: 'still',
   });
+  svg.append(arrow());
   for (const group of drawing.groups) {
     svg.append(shape('rect', { class: 'still-group', ...sides(group), rx: 12 }));
     svg.append(shape('text', { class: 'still-note', x: group.x + 12, y: group.y + 18 }, group.label));
@@ -55,6 +56,13 @@ function paint(root: HTMLElement, definition: unknown): void {
     );
     return loop ? boundText(loop.bound) : null;
   }
+}
+
+function arrow(): SVGElement {
+  const size = { viewBox: '0 0 8 8', refX: 6, refY: 4, markerWidth: 7, markerHeight: 7, orient: 'auto' };
+  const marker = shape('marker', { id: 'still-arrow', ...size });
+  marker.append(shape('path', { class: 'still-arrow', d: 'M0 0 L8 4 L0 8 z' }));
+  return marker;
 }
 
 function edgeShapes(edge: DrawnEdge, note: string | null): SVGElement[] {
