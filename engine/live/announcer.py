@@ -76,9 +76,8 @@ class Announcer:
         layer: Any = get_channel_layer()
         for number, (topic, news) in enumerate(batch.items()):
             try:
-                await asyncio.wait_for(
-                    layer.group_send(topic, {"type": "hint", "topic": topic, **news}), timeout=SEND_SECONDS
-                )
+                async with asyncio.timeout(SEND_SECONDS):
+                    await layer.group_send(topic, {"type": "hint", "topic": topic, **news})
                 self.sent += 1
             except Exception as down:  # the layer's client may raise anything; a lost hint is harmless
                 self.failed += len(batch) - number

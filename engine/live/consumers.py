@@ -150,8 +150,7 @@ class Socket(AsyncWebsocketConsumer):
 
     async def _watch_rights(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._recheck.wait(), RECHECK_SECONDS)
+            await hubs.is_set(self._recheck, within=RECHECK_SECONDS)
             self._recheck.clear()
             user = await fresh_user(self.scope)
             if not user.is_authenticated or user.pk != self.user.pk:
@@ -196,9 +195,7 @@ class RunSocket(Socket):
         self.tail.join(self._wake)
         self._wake.set()
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), hubs.PROBE_SECONDS)
-            if not self._wake.is_set():
+            if not await hubs.is_set(self._wake, within=hubs.PROBE_SECONDS):
                 await self.push({"type": "probe", "run": self.run, "seq": self.tail.last})
             self._wake.clear()
             await self._send_what_follows(self.tail)
@@ -275,8 +272,7 @@ class InboxSocket(Socket):
                 count = newest
                 await self.push({"type": "inbox", "count": count, "changed": changed})
             await asyncio.sleep(INBOX_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), hubs.PROBE_SECONDS)
+            await hubs.is_set(self._wake, within=hubs.PROBE_SECONDS)
 
     async def gone(self) -> None:
         self.hub.leave(hubs.INBOX_TOPIC, self._hint)

@@ -34,6 +34,20 @@ def user_topic(user_id: int) -> str:
 INBOX_TOPIC = "inbox"
 
 
+async def is_set(event: asyncio.Event, within: float) -> bool:
+    """Wait for `event` at most so many seconds.
+
+    Not `asyncio.wait_for`: in Python 3.11 it loses a cancellation that comes together with the event, and a
+    loop around it would then never end.
+    """
+    try:
+        async with asyncio.timeout(within):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
 class Hub:
     """Listeners by topic. All calls belong to the event loop the hub was made for."""
 

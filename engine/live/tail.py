@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from channels.db import database_sync_to_async
 
 from engine.access import SYSTEM
-from engine.live.hub import PROBE_SECONDS, Hub, run_topic
+from engine.live.hub import PROBE_SECONDS, Hub, is_set, run_topic
 from engine.runs import api
 
 log = logging.getLogger(__name__)
@@ -65,8 +64,7 @@ class Tail:
 
     async def _follow(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), PROBE_SECONDS)
+            await is_set(self._news, within=PROBE_SECONDS)
             self._news.clear()
             try:
                 await self._read()

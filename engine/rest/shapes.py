@@ -32,6 +32,10 @@ class ObjectField(serializers.JSONField):
 class AnyField(serializers.JSONField):
     """Any JSON value, null included."""
 
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        # Not `allow_null`: the schema would then say "anything, or else null", which null fits twice.
+        return (True, None) if data is None else super().validate_empty_values(data)
+
 
 class ProblemShape(Serializer[Any]):
     """RFC 9457. Further members depend on the code."""
@@ -210,8 +214,8 @@ class EventsShape(Serializer[Any]):
 
 class AnswerBody(Serializer[Any]):
     decision = serializers.ChoiceField(choices=DECISIONS)
-    value = AnyField(required=False, allow_null=True, default=None)
-    data = AnyField(required=False, allow_null=True, default=None)
+    value = AnyField(required=False, default=None)
+    data = AnyField(required=False, default=None)
     reason = serializers.CharField(max_length=10_000, required=False, allow_null=True, allow_blank=True, default=None)
     payload_hash = serializers.CharField(max_length=128, required=False, allow_null=True, default=None)
 
@@ -226,7 +230,7 @@ class DecisionShape(Serializer[Any]):
     at = serializers.DateTimeField()
     via = serializers.CharField()
     reason = serializers.CharField(allow_null=True)
-    value = AnyField(allow_null=True)
+    value = AnyField()
 
 
 class FeedbackShape(Serializer[Any]):
@@ -240,12 +244,12 @@ class FeedbackShape(Serializer[Any]):
     iteration = serializers.IntegerField()
     kind = serializers.CharField()
     prompt = serializers.CharField(allow_blank=True)
-    data = AnyField(allow_null=True)
+    data = AnyField()
     payload_hash = serializers.CharField()
     version = serializers.IntegerField()
     state = serializers.CharField()
     options = serializers.ListField(child=serializers.CharField())
-    schema = AnyField(allow_null=True)
+    schema = AnyField()
     editable = serializers.BooleanField()
     assignees = ObjectField()
     requested_by = serializers.CharField(allow_blank=True)
@@ -265,15 +269,15 @@ class AttemptShape(Serializer[Any]):
     queued_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
-    inputs = AnyField(allow_null=True)
-    result = AnyField(allow_null=True)
+    inputs = AnyField()
+    result = AnyField()
     error = serializers.CharField(allow_null=True)
     traceback = serializers.CharField(allow_null=True)
 
 
 class TaskDetailShape(TaskShape):
     run = serializers.UUIDField()
-    result = AnyField(allow_null=True)
+    result = AnyField()
     attempts = AttemptShape(many=True)
     feedback = FeedbackShape(many=True)
     events = EventShape(many=True)

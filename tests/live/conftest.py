@@ -13,7 +13,7 @@ from tests.rest.calls import ASK
 ROUND = {
     **ASK,
     "name": "Round",
-    "defaults": {"max_cycle": 0},
+    "defaults": {"max_cycle": 100},
     "edges": [
         {"source": "prepare", "target": "ask"},
         {"source": "ask", "target": "prepare", "on": "rejected", "loop": True},

@@ -93,6 +93,7 @@ async def test_who_is_too_far_behind_is_told_to_reload(boss, run, monkeypatch):
     socket = await as_program(f"/ws/runs/{run}/?after=0", boss)
     assert await socket.open()
     assert (await socket.frame())["type"] == "reload"
+    monkeypatch.undo()
     await sync_to_async(decide)(boss, run, "approve")
     await events_until(socket, await newest(boss, run), after=last)
     await socket.leave()
@@ -128,7 +129,7 @@ async def test_many_sockets_share_one_reader_and_all_get_everything(boss, run):
 
 
 @pytest.mark.parametrize(
-    "noise", ["", "x", "[]", "{}", "null", '{"ack": "1"}', '{"ack": -1}', '{"after": true}', "[" * 9_000]
+    "noise", ["x", "[]", "{}", "null", '{"ack": "1"}', '{"ack": -1}', '{"after": true}', "[" * 9_000]
 )
 async def test_frames_without_a_meaning_are_ignored(boss, run, noise):
     last = await newest(boss, run)

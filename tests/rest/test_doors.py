@@ -21,7 +21,7 @@ from .calls import API, ASK, Caller, problem
 
 pytestmark = pytest.mark.django_db
 
-OPEN = {"login/", "healthz", "readyz", "setup/x/", "static/x", "favicon.ico"}
+OPEN = {"login/", "admin/login/", "healthz", "readyz", "setup/x/", "static/x", "favicon.ico"}
 """The only addresses that answer somebody who is not signed in."""
 
 
@@ -41,7 +41,7 @@ def _filled(pattern: Any) -> str:
         text = re.sub(r"\(\?P<[^>]+>[^)]*\)", "x", text).replace("^", "").replace("$", "").replace("\\Z", "")
         return text.replace("\\.", ".")
     text = re.sub(r"<uuid:\w+>", "00000000-0000-4000-8000-000000000000", text)
-    return re.sub(r"<int:\w+>", "1", re.sub(r"<(\w+:)?\w+>", "x", text))
+    return re.sub(r"<(\w+:)?\w+>", "x", re.sub(r"<int:\w+>", "1", text))
 
 
 def test_nothing_answers_without_a_login_but_the_listed():

@@ -53,7 +53,7 @@ def test_stopping_ends_the_run_and_closes_its_requests(boss, run, question):
     assert boss.post(f"runs/{run['id']}/stop/", {"reason": "enough"}).status_code == 200
     assert boss.get(f"runs/{run['id']}/").json()["status"] in ("stopped", "cancelled")
     assert boss.get(f"feedback/{question['id']}/").json()["state"] == "withdrawn"
-    problem(boss.post(f"feedback/{question['id']}/answer/", {"decision": "approve"}), 410, "gone")
+    problem(boss.post(f"feedback/{question['id']}/answer/", {"decision": "approve"}), 410, "feedback_closed")
 
 
 def test_what_does_not_apply_is_a_conflict(boss, run):
