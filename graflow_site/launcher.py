@@ -106,6 +106,7 @@ class Launcher:
     # --- start ----------------------------------------------------------------------------------------------------
 
     def run(self) -> int:
+        os.umask(0o077)  # data, logs and sockets are for this user alone
         self._refuse_taken_port()
         lock = self._lock()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

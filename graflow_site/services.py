@@ -261,9 +261,10 @@ def _give(path: Path, as_user: dict[str, Any]) -> None:
 
 
 def _make_cluster(programs: Path, data: Path, as_user: dict[str, Any], options: dict[str, Any], *, quick: bool) -> None:
-    data.parent.mkdir(parents=True, exist_ok=True)
-    if as_user:  # the way in: pass, not look
-        data.parent.chmod(data.parent.stat().st_mode | 0o011)
+    for parent in (data.parent.parent, data.parent):
+        parent.mkdir(exist_ok=True)
+        if as_user and parent.owner() == "root" and (parent == data.parent or parent == SYSTEM_DATA):
+            parent.chmod(parent.stat().st_mode | 0o011)  # the way in: pass, not look
     shutil.rmtree(data, ignore_errors=True)  # the rest of an interrupted first start
     data.mkdir(mode=0o700)
     _give(data, as_user)

