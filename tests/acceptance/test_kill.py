@@ -63,6 +63,14 @@ class Held:
         self.stack.manage("check_runs")
 
 
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 @pytest.fixture
 def held(boot: Callable[..., Stack], tmp_path: Path) -> Callable[[str], Held]:
     tmp_path.chmod(0o777)
@@ -85,8 +93,10 @@ def test_a_killed_worker_child_loses_nothing(held: Callable[[str], Held], mode: 
 @pytest.mark.timeout(180)
 def test_killed_workers_lose_nothing(held: Callable[[str], Held]) -> None:
     run = held("full")
+    bodies = [*run.children("first"), *run.children("second")]
     for name in ("worker-1", "worker-2"):
         run.stack.kill(name)
+    run.stack.wait_for(lambda: not any(map(is_running, bodies)), "the end of the workers' children")
     run.let_go()
     run.finish()
     assert len(run.children("first")) == len(run.children("second")) == 2

@@ -11,7 +11,7 @@ from django.utils import timezone
 from engine.core import news as n
 from engine.core.errors import Conflict, Gone, InvalidInput, NotFound
 from engine.runs import api, sweeps
-from engine.runs.models import Attempt, FeedbackRequest, RunEvent, Timer
+from engine.runs.models import Attempt, FeedbackRequest, RunEvent, RunTask, Timer
 
 from . import tasks_here  # noqa: F401  registers the functions
 from .driver import Driver, document, finish, task
@@ -135,8 +135,7 @@ def test_nothing_is_claimed_while_a_run_is_paused(driver: Driver) -> None:
     assert run.status == "succeeded"
 
 
-def test_a_run_that_nothing_can_move_fails_and_says_which_tasks_wait(driver: Driver) -> None:
-    # The join wants both branches, and one of them is skipped by its condition.
+def test_a_task_whose_join_can_no_longer_be_met_is_skipped(driver: Driver) -> None:
     body = document(
         [task("a"), task("b"), task("c", join="all")],
         [{"source": "a", "target": "b", "when": "a == 1"}, "a>c", "b>c"],
@@ -145,6 +144,15 @@ def test_a_run_that_nothing_can_move_fails_and_says_which_tasks_wait(driver: Dri
     run.work("a", value=2)
     assert run.status == "succeeded"
     assert run.task("c").outcome == "skipped"
+
+
+def test_a_run_that_nothing_can_move_fails_and_says_which_tasks_wait(driver: Driver) -> None:
+    run = driver.start(document([task("a"), task("b")], ["a>b"]))
+    claim = run.claim("a")
+    # An edge that is neither fired nor dead although its source has ended: what a fault of ours would look like.
+    RunTask.objects.filter(key="b").update(memory={"dead": [0]}, status="blocked")
+    finish(claim, n.TaskFinished("a", 0.0, 1))
+    assert (run.status, run.row.reason) == ("failed", "stalled")
 
 
 def test_a_human_step_without_an_answer_takes_its_default(driver: Driver) -> None:
