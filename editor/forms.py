@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -100,7 +101,7 @@ def read_inputs(schema: dict[str, Any], post: Any) -> tuple[dict[str, Any], dict
     return inputs, errors
 
 
-_READERS = {"string": str, "integer": int, "number": float, "json": json.loads}
+_READERS: dict[str, Callable[[str], Any]] = {"string": str, "integer": int, "number": float, "json": json.loads}
 _MEANS = {"string": "text", "integer": "a whole number", "number": "a number", "json": "JSON"}
 
 

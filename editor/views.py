@@ -111,7 +111,7 @@ def workflow_new(request: HttpRequest) -> HttpResponse:
     form = NewWorkflowForm(request.POST)
     context |= {"name": request.POST.get("name", ""), "chosen": request.POST.get("template") or context["chosen"]}
     if not form.is_valid():
-        context["name_error"] = " ".join(form.errors.get("name", ["This does not fit."]))
+        context["name_error"] = " ".join(str(error) for error in form.errors.get("name", ["This does not fit."]))
         return render(request, "workflow_new.html", context, status=422)
     chosen = next((starter for starter in available if starter.key == context["chosen"]), available[0])
     name = form.cleaned_data["name"]
@@ -227,7 +227,8 @@ def inbox(request: HttpRequest, feedback: UUID | None = None) -> HttpResponse:
 
 
 def _inbox_page(request: HttpRequest, selected: Any, *, problem: str = "", status: int = 200) -> HttpResponse:
-    view = request.GET.get("view") if request.GET.get("view") in INBOX_VIEWS else "mine"
+    view = request.GET.get("view", "")
+    view = view if view in INBOX_VIEWS else "mine"
     items = api.list_feedback(request.user, **INBOX_VIEWS[view], limit=LIST_ROWS).results
     can = {"answer": policy.can(request.user, "feedback.answer")}
     data: dict[str, Any] = {

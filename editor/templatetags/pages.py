@@ -46,8 +46,7 @@ def entry(context: RequestContext, path: str) -> SafeString:
         # django-vite builds the elements from file names of the manifest that our own build wrote.
         return SafeString(DjangoViteAssetLoader.instance().generate_vite_asset(path))
     except (DjangoViteAssetNotFoundError, DjangoViteManifestError):
-        context.render_context["frontend_missing"] = True
-        context.dicts[0]["frontend_missing"] = True
+        context["frontend_missing"] = True
         return SafeString("")
 
 

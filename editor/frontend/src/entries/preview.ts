@@ -69,6 +69,7 @@ function edgeShapes(edge: DrawnEdge, note: string | null): SVGElement[] {
   const path = shape('path', {
     class: edge.isLoop ? 'still-edge still-edge--loop' : 'still-edge',
     d: edge.path,
+    'marker-end': 'url(#still-arrow)',
   });
   if (!note) return [path];
   const width = note.length * 6.5 + 18;

@@ -148,7 +148,8 @@ export function ItemView(props: ItemViewProps) {
       </header>
       <div className="request-body">
         {outcome && outcome.kind !== 'taken' ? <OutcomeNotice outcome={outcome} onNext={onNext} /> : null}
-        {item.state !== 'open' ? <Closed item={item} onNext={onNext} /> : null}
+        {item.state !== 'open' && outcome?.kind !== 'over' ? <Closed item={item} onNext={onNext} /> : null}
+        {isOpen ? null : <Kept draft={draft} />}
         {item.data === null || item.data === undefined ? null : (
           <section className="request-part">
             <h3>What it is about</h3>
@@ -245,7 +246,7 @@ export function ItemView(props: ItemViewProps) {
                 )}
                 <button
                   type="button"
-                  className="button button--danger"
+                  className={item.kind === 'approval' ? 'button button--danger' : 'button'}
                   disabled={!isOpen || busy}
                   onClick={() => decide('reject')}
                   aria-keyshortcuts="r"
@@ -323,6 +324,27 @@ function OutcomeNotice({
           </div>
         ) : null}
       </div>
+    </div>
+  );
+}
+
+/** What somebody wrote before the request was closed: it can no longer be sent, but it is not lost. */
+function Kept({ draft }: { draft: Draft }) {
+  const typed = draft.typed ? JSON.stringify(draft.typed, null, 2) : '';
+  const words = [draft.text, draft.chosen.join(', '), typed, draft.reason]
+    .filter((part) => part.trim())
+    .join('\n\n');
+  if (!words) return null;
+  return (
+    <div className="field">
+      <label htmlFor="kept">What you wrote, to copy</label>
+      <textarea
+        id="kept"
+        className="input"
+        readOnly
+        value={words}
+        onFocus={(event) => event.target.select()}
+      />
     </div>
   );
 }

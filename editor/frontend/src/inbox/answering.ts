@@ -54,7 +54,11 @@ function refusal(error: Refused): Outcome {
   if (error.status === 409) return { kind: 'over', words: winnerWords(error) };
   if (error.status === 410)
     return { kind: 'over', words: 'The run closed this request; nobody can answer it any more.' };
-  if (error.status === 422) return { kind: 'invalid', words: error.message, fields: error.fields };
+  if (error.status === 422) {
+    const isAboutFields = [...error.fields.keys()].some((path) => path.startsWith('value.'));
+    const words = isAboutFields ? 'Some fields need another look.' : error.message;
+    return { kind: 'invalid', words, fields: error.fields };
+  }
   if (error.status >= 500)
     return {
       kind: 'unsent',
