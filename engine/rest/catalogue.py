@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -32,5 +34,6 @@ class Audit(ApiView):
         responses=answers(shapes.listed(shapes.AuditShape)),
     )
     def get(self, request: Request) -> Response:
-        filters = {name: request.query_params.get(name) or None for name in ("action", "actor", "obj_type", "obj_id")}
+        names = ("action", "actor", "obj_type", "obj_id")
+        filters: dict[str, Any] = {name: request.query_params.get(name) or None for name in names}
         return page(request, api.audit(request.user, **filters, **paging(request)))

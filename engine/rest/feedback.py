@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,7 +23,7 @@ class FeedbackList(ApiView):
         responses=answers(shapes.listed(shapes.FeedbackShape)),
     )
     def get(self, request: Request) -> Response:
-        filters = {name: request.query_params.get(name) or None for name in _FILTERS}
+        filters: dict[str, Any] = {name: request.query_params.get(name) or None for name in _FILTERS}
         found = api.list_feedback(request.user, **filters, q=request.query_params.get("q", ""), **paging(request))
         return page(request, found)
 

@@ -120,7 +120,6 @@ class RunResume(ApiView):
 class RunRetry(ApiView):
     @extend_schema(
         operation_id="retry_run",
-        parameters=[IDEMPOTENCY],
         request=shapes.RetryBody,
         responses=answers(shapes.RunShape, refuses=(409, 422)),
     )

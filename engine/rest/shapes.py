@@ -1,6 +1,7 @@
 """The JSON shapes of requests and answers. Requests are checked by them; answers are described by them.
 
-Answers come as finished dictionaries from `engine.runs.data`; `tests/rest` holds both sides together.
+Answers come as finished dictionaries from `engine.runs.data`; `tests/rest` holds both sides together. Fields may be
+named like attributes of DRF's classes (`data`, `label`): DRF takes them off the class, the type checker cannot know.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class ProblemShape(Serializer[Any]):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     code = serializers.CharField()
-    errors = serializers.ListField(child=ObjectField())
+    errors = serializers.ListField(child=ObjectField())  # type: ignore[assignment]
 
 
 class DefinitionProblem(Serializer[Any]):
@@ -141,9 +142,9 @@ class RetryBody(Serializer[Any]):
 class TaskShape(Serializer[Any]):
     id = serializers.CharField()
     kind = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     uses = serializers.CharField(allow_null=True)
-    parent = serializers.CharField(allow_null=True)
+    parent = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     status = serializers.CharField()
     outcome = serializers.CharField(allow_null=True)
     reason = serializers.CharField(allow_null=True)
@@ -215,7 +216,7 @@ class EventsShape(Serializer[Any]):
 class AnswerBody(Serializer[Any]):
     decision = serializers.ChoiceField(choices=DECISIONS)
     value = AnyField(required=False, default=None)
-    data = AnyField(required=False, default=None)
+    data = AnyField(required=False, default=None)  # type: ignore[assignment]
     reason = serializers.CharField(max_length=10_000, required=False, allow_null=True, allow_blank=True, default=None)
     payload_hash = serializers.CharField(max_length=128, required=False, allow_null=True, default=None)
 
@@ -240,11 +241,11 @@ class FeedbackShape(Serializer[Any]):
     workflow_name = serializers.CharField()
     workflow_version = serializers.IntegerField()
     task_id = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     iteration = serializers.IntegerField()
     kind = serializers.CharField()
     prompt = serializers.CharField(allow_blank=True)
-    data = AnyField()
+    data = AnyField()  # type: ignore[assignment]
     payload_hash = serializers.CharField()
     version = serializers.IntegerField()
     state = serializers.CharField()
@@ -311,7 +312,7 @@ class AuditShape(Serializer[Any]):
     obj_type = serializers.CharField()
     obj_id = serializers.CharField()
     via = serializers.CharField()
-    data = ObjectField()
+    data = ObjectField()  # type: ignore[assignment]
 
 
 def listed(item: type[Serializer[Any]]) -> Any:

@@ -156,7 +156,8 @@ class Import(ApiView):
     )
     def post(self, request: Request) -> Response:
         document = _document(request)
-        given = request.data.get("name") if "document" in request.data else None
+        sent: dict[str, Any] = dict(request.data)
+        given = sent.get("name") if "document" in sent else None
         values = {"name": given or document.get("name") or "Imported workflow", "document": document}
         checked = shapes.WorkflowCreate(data=values)
         checked.is_valid(raise_exception=True)

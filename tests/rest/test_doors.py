@@ -167,3 +167,15 @@ def test_a_revoked_token_stops_working_at_once(db):
     assert Client().get(API + "workflows/", headers=headers).status_code == 200
     tokens.revoke(ann, ann.api_tokens.get().pk)
     assert Client().get(API + "workflows/", headers=headers).status_code == 401
+
+
+def test_the_reference_is_a_page_for_who_is_signed_in(boss):
+    browser = Client()
+    assert browser.get(API + "docs/").status_code == 302
+    browser.force_login(boss.user, backend="django.contrib.auth.backends.ModelBackend")
+    page = browser.get(API + "docs/")
+    assert page.status_code == 200
+    assert "swagger" in page.content.decode()
+    assert "require-trusted-types-for" not in page["Content-Security-Policy"]
+    assert "script-src 'self'" in page["Content-Security-Policy"]
+    assert re.search(r"<script>[^<]", page.content.decode()) is None
