@@ -33,6 +33,9 @@ class Bodies(Protocol):
     def submit(self, call: Call, *, clock: Clock, jitter: float) -> Future[Outcome]:
         """Begin a body. Never raises: what cannot begin is a failed outcome."""
 
+    def recall(self) -> None:
+        """The run stops: take back what has not begun."""
+
     def close(self) -> None: ...
 
 
@@ -47,6 +50,9 @@ class ThreadBodies:
 
     def submit(self, call: Call, *, clock: Clock, jitter: float) -> Future[Outcome]:
         return self._pool.submit(carry_out, call, clock=clock, jitter=jitter)
+
+    def recall(self) -> None:
+        """A thread takes a body up at once."""
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -86,6 +92,9 @@ class RemoteBodies:
         """Functions that a body wants to have run next, by the names it gave them."""
         for name in (report.get("wishes") or {}).get("functions", ()):
             self._context.functions[name] = self._find(name)
+
+    def recall(self) -> None:
+        self._pool.recall()
 
     def close(self) -> None:
         self._pool.close()

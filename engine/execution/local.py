@@ -176,6 +176,8 @@ class LocalRunner:
             while len(running) < pool.width and (task_id := self._next_ready()) is not None:
                 if (call := self._begin(task_id, pool.worker)) is not None:
                     running.add(pool.submit(call, clock=self._clock, jitter=_jitter()))
+            if self._state.status == "stopping":
+                pool.recall()
             if running:
                 done, running = wait(running, timeout=self._patience(), return_when=FIRST_COMPLETED)
                 for future in sorted(done, key=lambda item: item.result().news.at):

@@ -68,6 +68,14 @@ class ProcessPool:
                 self._waiting.append((data, job, future))
         return future
 
+    def recall(self) -> None:
+        """Take back what no process has begun: such jobs end as `released`."""
+        with self._lock:
+            waiting = list(self._waiting)
+            self._waiting.clear()
+        for _, _, future in waiting:
+            future.set_exception(JobFailed("released", "it was taken back before a process began it"))
+
     def next_for(self, place: _Place) -> tuple[bytes, Job, Future[Report]] | None:
         """More work for a place that is free now; without any it becomes idle."""
         with self._lock:
@@ -88,11 +96,8 @@ class ProcessPool:
         with self._lock:
             self._closed = True
             places = list(self._places)
-            given_up = list(self._waiting) if now else []
-            if now:
-                self._waiting.clear()
-        for _, job, future in given_up:
-            future.set_exception(JobFailed("worker_lost", f"task {job.task_id!r} was given up"))
+        if now:
+            self.recall()
         for place in places:
             place.leave(now=now)
         for place in places:

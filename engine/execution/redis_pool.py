@@ -28,6 +28,7 @@ from engine.execution.redis_wire import (
     check_json,
     dumps,
     make_app,
+    script,
     url_of,
 )  # fmt: skip
 from engine.execution.remote import Job, JobFailed
@@ -70,6 +71,7 @@ class RedisPool:
         self._client, self._keys, self._queue = client, Keys(prefix), queue or QUEUE
         self._lease = lease or LEASE_SECONDS
         self._app = make_app(url_of(client), self._queue)
+        self._recall = script(client, "recall")
         self._lock = threading.Lock()
         self._sent: dict[str, _Sent] = {}
         self._listener: threading.Thread | None = None
@@ -99,7 +101,7 @@ class RedisPool:
         with self._lock:
             self._closing = True
             listener = self._listener
-        self._withdraw()
+        self.recall()
         if now:
             self._give_up()
         if listener is not None:
@@ -191,20 +193,22 @@ class RedisPool:
         self._forget(job_id, item)
         item.future.set_exception(JobFailed("worker_lost", f"worker {item.worker} stopped renewing its lease"))
 
-    def _withdraw(self) -> None:
-        """Jobs that still wait in the queue are not wanted any more."""
+    def recall(self) -> None:
+        """Take back what no worker has begun: such jobs end as `released`."""
         with self._lock:
-            unclaimed = {job_id: item for job_id, item in self._sent.items() if item.worker is None}
-        if not unclaimed:
-            return
-        queued: Any = self._client.lrange(self._queue, 0, -1)
+            waiting = {job_id: item for job_id, item in self._sent.items() if item.worker is None}
+        taken = {
+            job_id: item
+            for job_id, item in waiting.items()
+            if self._recall(keys=[self._keys.open, self._keys.lease(job_id)], args=[job_id])
+        }
+        queued: Any = self._client.lrange(self._queue, 0, -1) if taken else []
         for raw in queued:
-            job_id = json.loads(raw)["headers"].get("id")
-            if job_id in unclaimed and self._client.lrem(self._queue, 1, raw):
-                item = unclaimed[job_id]
-                self._client.srem(self._keys.open, job_id)
-                self._forget(job_id, item)
-                item.future.set_exception(JobFailed("worker_lost", "the run ended before a worker took the task"))
+            if json.loads(raw)["headers"].get("id") in taken:
+                self._client.lrem(self._queue, 1, raw)
+        for job_id, item in taken.items():
+            self._forget(job_id, item)
+            item.future.set_exception(JobFailed("released", "it was taken back before a worker began it"))
 
     def _give_up(self) -> None:
         with self._lock:
@@ -214,7 +218,7 @@ class RedisPool:
             if self._client.srem(self._keys.open, job_id):
                 self._client.delete(self._keys.lease(job_id))
                 self._forget(job_id, item)
-                item.future.set_exception(JobFailed("worker_lost", "the task was given up"))
+                item.future.set_exception(JobFailed("released", "it was given up"))
 
 
 def check_job(task_id: str, what: str, value: Any) -> None:

@@ -306,5 +306,8 @@ class JobPool(Protocol):
     def submit(self, job: Job) -> Any:
         """A Future of the report; JobFailed where the transport ended the job."""
 
+    def recall(self) -> None:
+        """Take back what has not begun: such jobs end as `released`."""
+
     def close(self, *, now: bool = False) -> None:
         """Let running jobs end, or give them up `now`, and leave nothing behind."""
