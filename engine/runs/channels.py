@@ -53,7 +53,10 @@ def apply_writes(run_id: int, writes: Iterable[Write]) -> None:
     ChannelValue.objects.bulk_create(
         [
             ChannelValue(
-                run_id=run_id, channel=channel, key=key, value=present[channel, key],
+                run_id=run_id,
+                channel=channel,
+                key=key,
+                value=present[channel, key],
                 version=known.get((channel, key), (None, 0))[1] + 1,
             )
             for channel, key in sorted(touched)

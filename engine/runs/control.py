@@ -176,7 +176,9 @@ def _does_not_apply(unit: Unit, what: str) -> Conflict:
 def _version(definition: WorkflowDefinition, number: int | None) -> WorkflowVersion:
     wanted = definition.latest_version if number is None else number
     if wanted is None:
-        raise Conflict(f"Workflow {definition.name!r} has no published version yet. Publish its draft first.", code="not_published")
+        raise Conflict(
+            f"Workflow {definition.name!r} has no published version yet. Publish its draft first.", code="not_published"
+        )
     row = WorkflowVersion.objects.filter(definition=definition, number=wanted).defer("spec").first()
     if row is None:
         raise NotFound(f"Workflow {definition.name!r} has no version {wanted}.")

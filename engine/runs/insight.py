@@ -20,7 +20,7 @@ SCHEDULER_FRESH = timedelta(seconds=10)
 
 def metrics(actor: Actor) -> dict[str, Any]:
     """Executions, queue, workers and runs. Times are in seconds; `uptime` is the engine process's."""
-    policy.require(actor, "run.view")
+    policy.require(actor, "monitor.view")
     now = database.now()
     ended = Attempt.objects.filter(started_at__isnull=False, ended_at__isnull=False)
     took = ExpressionWrapper(F("ended_at") - F("started_at"), output_field=DurationField())

@@ -1,15 +1,15 @@
 """What must hold of every run, at rest and under fire; checked on any database, by reading only.
 
-    I1  events are gapless from 1, and the run's seq is the last one
-    I2  every move is legal and continues the one before it
-    I3  a task's row is what its events say
-    I4  at most one result counts per task and iteration; at most one attempt of a task is claimed
-    I5  what is ready has an open attempt, what waits for a retry a timer, what waits for people a question
-    I6  a run that has ended has nothing open
-    I7  a run that goes on has something that can move it
-    I8  iterations, retries and losses stay within their limits
-    I9  one decision per person and question
-    I12 a result that counts came under the newest token of its iteration
+I1  events are gapless from 1, and the run's seq is the last one
+I2  every move is legal and continues the one before it
+I3  a task's row is what its events say
+I4  at most one result counts per task and iteration; at most one attempt of a task is claimed
+I5  what is ready has an open attempt, what waits for a retry a timer, what waits for people a question
+I6  a run that has ended has nothing open
+I7  a run that goes on has something that can move it
+I8  iterations, retries and losses stay within their limits
+I9  one decision per person and question
+I12 a result that counts came under the newest token of its iteration
 """
 
 from __future__ import annotations
@@ -174,7 +174,10 @@ def _within_limits(facts: _Facts) -> _Found:
             continue
         counts = key in heads or not planned.loops
         if counts and planned.max_cycle and task.cycle_count > planned.max_cycle:
-            yield "I8", f"task {key} ran {task.cycle_count} times since its loop was entered; its limit is {planned.max_cycle}"
+            yield (
+                "I8",
+                f"task {key} ran {task.cycle_count} times since its loop was entered; its limit is {planned.max_cycle}",
+            )
         if task.retry_count > planned.max_retries:
             yield "I8", f"task {key} was retried {task.retry_count} times; its limit is {planned.max_retries}"
         if task.lost_count > LOSS_BUDGET + 1:

@@ -201,8 +201,14 @@ class Unit:
             fast = not self.state.paused and len(made) < room
             made.append(
                 Attempt(
-                    run_id=self.run.pk, key=key, number=place.attempt_no, iteration=task.iteration, attempt=task.attempt,
-                    nonce=secrets.token_hex(16), queue=settings.queue or DEFAULT_QUEUE, created_at=self.moment,
+                    run_id=self.run.pk,
+                    key=key,
+                    number=place.attempt_no,
+                    iteration=task.iteration,
+                    attempt=task.attempt,
+                    nonce=secrets.token_hex(16),
+                    queue=settings.queue or DEFAULT_QUEUE,
+                    created_at=self.moment,
                     priority=self.run.priority + settings.priority,
                     publish_after=self.moment + timedelta(seconds=FAST_SECONDS if fast else 0),
                 )
@@ -218,8 +224,12 @@ class Unit:
         waiting = [r for r in self._retries if self.state.tasks[r.task_id].status is TaskStatus.RETRY_WAITING]
         Timer.objects.bulk_create(
             Timer(
-                run_id=self.run.pk, task_id=self.table.places[retry.task_id].id, key=retry.task_id, kind=Timer.RETRY,
-                token=token_of(self.state, retry.task_id), due_at=datetime.fromtimestamp(retry.due, UTC),
+                run_id=self.run.pk,
+                task_id=self.table.places[retry.task_id].id,
+                key=retry.task_id,
+                kind=Timer.RETRY,
+                token=token_of(self.state, retry.task_id),
+                due_at=datetime.fromtimestamp(retry.due, UTC),
             )
             for retry in waiting
         )
@@ -229,10 +239,20 @@ class Unit:
         RunEvent.objects.bulk_create(
             [
                 RunEvent(
-                    run_id=self.run.pk, seq=place, type=kind, task_id=task_id, from_status=before, to_status=to,
-                    iteration=iteration, attempt=attempt, at=at, data=_small(data),
+                    run_id=self.run.pk,
+                    seq=place,
+                    type=kind,
+                    task_id=task_id,
+                    from_status=before,
+                    to_status=to,
+                    iteration=iteration,
+                    attempt=attempt,
+                    at=at,
+                    data=_small(data),
                 )
-                for place, (kind, task_id, before, to, iteration, attempt, at, data) in enumerate(self._entries, seq + 1)
+                for place, (kind, task_id, before, to, iteration, attempt, at, data) in enumerate(
+                    self._entries, seq + 1
+                )
             ],
             batch_size=500,
         )

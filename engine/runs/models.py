@@ -36,9 +36,13 @@ class WorkflowDefinition(models.Model):
     latest_version = models.PositiveIntegerField(null=True, blank=True)
     archived_at = models.DateTimeField(null=True, blank=True)
     allowed_groups = models.ManyToManyField(Group, blank=True, related_name="+")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=SET_NULL, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=SET_NULL, related_name="+"
+    )
     created_at = models.DateTimeField()
-    updated_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=SET_NULL, related_name="+")
+    updated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=SET_NULL, related_name="+"
+    )
     updated_at = models.DateTimeField()
 
     class Meta:
@@ -61,7 +65,12 @@ class WorkflowVersion(models.Model):
     engine_abi = models.PositiveSmallIntegerField(default=1)
     note = models.TextField(blank=True, default="")
     published_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
     )
     published_at = models.DateTimeField()
 
@@ -116,7 +125,9 @@ class Run(models.Model):
     last_at = models.FloatField(default=0.0, help_text="Time of the newest event; times of one run never go back.")
     engine_abi = models.PositiveSmallIntegerField(default=1)
     retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=SET_NULL, related_name="retries")
-    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=SET_NULL, related_name="+")
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=SET_NULL, related_name="+"
+    )
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -327,7 +338,9 @@ class FeedbackRequest(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["-created_at", "-id"], name="engine_feedback_newest"),
             models.Index(fields=["-created_at", "-id"], name="engine_feedback_open", condition=Q(state="open")),
-            models.Index(fields=["due_at"], name="engine_feedback_due", condition=Q(state="open", due_at__isnull=False)),
+            models.Index(
+                fields=["due_at"], name="engine_feedback_due", condition=Q(state="open", due_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -388,7 +401,9 @@ class IdempotencyKey(models.Model):
     created_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["actor", "scope", "key"], name="engine_idempotency_key")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["actor", "scope", "key"], name="engine_idempotency_key")
+        ]
 
     def __str__(self) -> str:
         return f"{self.scope} {self.key}"

@@ -23,9 +23,7 @@ _MEMORY: dict[str, Any] = {
 """What only the core reads, with its defaults: kept in one JSON column, and only where it differs. "memory" is a
 field of the core as well; the column holds it among the others.
 """
-UPDATED = tuple(
-    name for name in (*_COLUMNS, "result_blob") if name not in ("id", "key", "parent", "result_blob_id")
-)
+UPDATED = tuple(name for name in (*_COLUMNS, "result_blob") if name not in ("id", "key", "parent", "result_blob_id"))
 _EAGER_AFTER = 8
 
 

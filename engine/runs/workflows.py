@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from contextlib import suppress
 from typing import Any
 
+from django.db import IntegrityError
 from django.db.models import Q
 from django.utils.text import slugify
 
@@ -19,6 +21,7 @@ from engine.runs.models import WorkflowDefinition, WorkflowVersion
 
 MAX_DOCUMENT_BYTES = 1_000_000
 MAX_NAME = 100
+_SLUG_TRIES = 5
 RESERVED_SLUGS = frozenset({"new", "validate", "import", "export"})
 
 
@@ -59,7 +62,11 @@ def create_workflow(
         with database.writing():
             return idempotency.once(actor, "create_workflow", idempotency_key, [name, document], make)
 
-    return get_workflow(actor, database.retried(once))
+    for _ in range(_SLUG_TRIES):
+        # Two workflows of one name made at the same moment choose the same slug; the second one looks again.
+        with suppress(IntegrityError):
+            return get_workflow(actor, database.retried(once))
+    raise Conflict(f"Many workflows named {name!r} are being made at this moment. Try again.")
 
 
 def save_draft(
@@ -106,9 +113,7 @@ def validate(actor: Actor, document: dict[str, Any]) -> list[Problem]:
     return problems(document)
 
 
-def publish(
-    actor: Actor, workflow: str, *, note: str = "", base_revision: int | None = None
-) -> data.Version:
+def publish(actor: Actor, workflow: str, *, note: str = "", base_revision: int | None = None) -> data.Version:
     """Freeze the draft as the next version. Raises DefinitionError when it cannot run, StaleDraft when
     `base_revision` is not the draft's any more.
     """
@@ -136,9 +141,7 @@ def publish(
     return get_version(actor, str(row.public_id), database.retried(once))
 
 
-def list_versions(
-    actor: Actor, workflow: str, limit: int = 50, cursor: str | None = None
-) -> data.Page[data.Version]:
+def list_versions(actor: Actor, workflow: str, limit: int = 50, cursor: str | None = None) -> data.Page[data.Version]:
     """Versions of a workflow, newest first."""
     row = find(actor, "workflow.view", workflow)
     rows = WorkflowVersion.objects.filter(definition=row).select_related("published_by")
@@ -191,7 +194,9 @@ def _checked_name(name: str) -> str:
 def _checked_document(document: Any) -> str:
     """The document's JSON text. A draft may be unfinished, but it must be an object that can be kept."""
     if not isinstance(document, dict):
-        raise InvalidInput("A definition is a JSON object.", errors=[{"path": "document", "message": "must be an object"}])
+        raise InvalidInput(
+            "A definition is a JSON object.", errors=[{"path": "document", "message": "must be an object"}]
+        )
     try:
         text = values.check(document, "The definition")
     except values.Unstorable as error:

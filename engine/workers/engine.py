@@ -90,7 +90,11 @@ class Engine:
             known = SchedulerBeat.objects.filter(pk=self.boot_id).update(last_seen=now)
             if not known:
                 SchedulerBeat.objects.create(
-                    boot_id=self.boot_id, host=socket.gethostname()[:200], pid=os.getpid(), started_at=now, last_seen=now
+                    boot_id=self.boot_id,
+                    host=socket.gethostname()[:200],
+                    pid=os.getpid(),
+                    started_at=now,
+                    last_seen=now,
                 )
 
     def _relay(self) -> bool:

@@ -24,7 +24,8 @@ def task(task_id: str, **settings: Any) -> dict[str, Any]:
 def document(tasks: list[dict[str, Any]], edges: list[Any], **more: Any) -> dict[str, Any]:
     """A definition; an edge is "a>b" or a whole edge."""
     drawn = [
-        dict(zip(("source", "target"), edge.split(">"), strict=True)) if isinstance(edge, str) else edge for edge in edges
+        dict(zip(("source", "target"), edge.split(">"), strict=True)) if isinstance(edge, str) else edge
+        for edge in edges
     ]
     return {"schema": "graflow/1", "name": "Test", "tasks": tasks, "edges": drawn, **more}
 

@@ -213,7 +213,9 @@ def test_results_come_back_exactly_as_they_were(driver: Driver, value: Any) -> N
 
 
 def test_starting_needs_a_published_version_and_fitting_inputs(driver: Driver) -> None:
-    body = document([task("a")], [], inputs={"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}})
+    body = document(
+        [task("a")], [], inputs={"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
+    )
     made = api.create_workflow(driver.boss, name="Draft only", document=body)
     with pytest.raises(Conflict):
         api.start_run(driver.boss, workflow=made.id)

@@ -55,7 +55,9 @@ def test_the_wire_carries_an_id_and_a_nonce_and_nothing_else(driver: Driver, red
     assert run.status == "succeeded"
 
 
-@pytest.mark.parametrize("job", [{}, {"v": 2, "a": 1, "n": "x"}, {"v": 1, "a": "1", "n": "x"}, {"v": 1, "a": 10**9, "n": "x"}])
+@pytest.mark.parametrize(
+    "job", [{}, {"v": 2, "a": 1, "n": "x"}, {"v": 1, "a": "1", "n": "x"}, {"v": 1, "a": 10**9, "n": "x"}]
+)
 def test_malformed_and_forged_jobs_do_nothing(driver: Driver, job: dict[str, Any]) -> None:
     run = driver.start(GREET)
     run_attempt(**job)
