@@ -17,7 +17,9 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from engine.runs import api
 
@@ -80,7 +82,10 @@ def _part(found: Any) -> dict[str, Any]:
 def _broker() -> tuple[bool, str]:
     try:
         with Redis.from_url(
-            settings.REDIS_URL, socket_timeout=_BROKER_SECONDS, socket_connect_timeout=_BROKER_SECONDS
+            settings.REDIS_URL,
+            socket_timeout=_BROKER_SECONDS,
+            socket_connect_timeout=_BROKER_SECONDS,
+            retry=Retry(NoBackoff(), 0),
         ) as client:
             client.ping()
     except RedisError as down:
