@@ -10,7 +10,7 @@ import {
   useReactFlow,
   type Viewport,
 } from '@xyflow/react';
-import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { type RefObject, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import {
   edgeName,
   edgeOn,
@@ -24,17 +24,17 @@ import {
 } from '../graph/document';
 import type { Template } from '../graph/edits';
 import { NODE_HEIGHT, NODE_WIDTH, snap } from '../graph/layout';
-import { type Analysis, boundReason, boundText } from '../graph/loops';
+import { type Analysis, boundReason, boundText, stepBound } from '../graph/loops';
 import { useEditor, useSlice } from './context';
 import { EmptyCanvas } from './EmptyCanvas';
 import { Flow, type FlowEdge } from './edges';
 import type { Found } from './editor';
 import { GroupFrame, type GroupNode, Step, type StepNode } from './nodes';
-import { type Scene, sceneOf } from './scene';
+import { type Box, type Scene, sceneOf } from './scene';
 
 type AnyNode = StepNode | GroupNode;
 
-const NODE_TYPES = { step: Step, group: GroupFrame };
+const NODE_TYPES = { step: Step, frame: GroupFrame };
 const EDGE_TYPES = { flow: Flow };
 const GRID = 24;
 /** From this many steps on only what is in view is kept in the page. */
@@ -43,7 +43,8 @@ export const DRAG_TYPE = 'application/x-graflow-step';
 const FIT = { padding: 0.18, maxZoom: 1.1, minZoom: 0.2 };
 const NOTHING: ReadonlyMap<string, Point> = new Map();
 
-export function Canvas() {
+/** The one tab stop of the canvas is `stage`. The step in hand is named by `aria-activedescendant`. */
+export function Canvas({ stage }: { stage: RefObject<HTMLDivElement | null> }) {
   const editor = useEditor();
   const graph = useSlice((state) => state.graph);
   const analysis = useSlice((state) => state.analysis);
@@ -51,6 +52,7 @@ export function Canvas() {
   const problems = useSlice((state) => state.problems);
   const canEdit = useSlice((state) => state.can.edit);
   const target = useSlice((state) => state.connecting?.target);
+  const isConnecting = useSlice((state) => state.connecting !== undefined);
   const [moved, setMoved] = useState(NOTHING);
   const host = useRef<HTMLDivElement>(null);
   const flow = useReactFlow();
@@ -123,9 +125,13 @@ export function Canvas() {
     const edge = edgeAt(event.clientX, event.clientY, edges);
     const place = { x: snap(at.x - NODE_WIDTH / 2), y: snap(at.y - NODE_HEIGHT / 2) };
     editor.add(template, edge ? { edge } : { at: place });
+    stage.current?.focus({ preventScroll: true });
   };
 
   useReveal(scene);
+  const [only] = selection;
+  const chosen = selection.size === 1 && only && scene.boxes.has(only) ? only : undefined;
+  const active = target ?? chosen;
 
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: only a drop zone; the palette adds by click and by keyboard too
@@ -138,6 +144,13 @@ export function Canvas() {
       onDrop={onDrop}
     >
       <ReactFlow<AnyNode, FlowEdge>
+        ref={stage}
+        className="canvas-stage"
+        tabIndex={0}
+        aria-label="Canvas. Arrows go from step to step, slash adds one, C connects, question mark lists all keys."
+        aria-activedescendant={active ? `node-${active}` : undefined}
+        data-keys="canvas"
+        data-connecting={isConnecting || undefined}
         nodes={nodes}
         edges={edges}
         nodeTypes={NODE_TYPES}
@@ -259,15 +272,14 @@ function drawnNodes(
   target: string | undefined,
   canEdit: boolean,
 ): AnyNode[] {
-  const heads = new Map(
-    [...analysis.loops.values()].flatMap((loop) => loop.heads.map((id) => [id, loop.bound])),
-  );
+  const heads = new Set([...analysis.loops.values()].flatMap((loop) => loop.heads));
   const frames = graph.groups.flatMap((group): GroupNode[] => {
     const box = scene.boxes.get(group.id);
     if (!box) return [];
     const data = {
       label: labelOf(group),
       policy: policyText(group.fields.policy),
+      port: box.port,
       worst: worst.get(group.id)?.severity,
       isTarget: target === group.id,
       canEdit,
@@ -275,7 +287,7 @@ function drawnNodes(
     return [
       {
         id: group.id,
-        type: 'group',
+        type: 'frame',
         data,
         zIndex: -1,
         selected: selection.has(group.id),
@@ -289,8 +301,11 @@ function drawnNodes(
       ...(placeOf(graph, node.id) ?? { x: 0, y: 0 }),
       width: NODE_WIDTH,
       height: NODE_HEIGHT,
+      port: NODE_HEIGHT / 2,
     };
-    const bound = heads.get(node.id);
+    // A head's bound is on its loop edge; a step that repeats itself has no other place for it.
+    const own = heads.has(node.id) ? undefined : node.fields.max_cycle;
+    const bound = typeof own === 'number' ? stepBound(graph, node) : undefined;
     const data = {
       label: labelOf(node),
       kind: kindOf(node),
@@ -315,8 +330,8 @@ function drawnNodes(
 }
 
 /** Sizes and ports are known, so nothing has to be measured in the page first. */
-function placed({ x, y, width, height }: { x: number; y: number; width: number; height: number }) {
-  const port = { width: HANDLE, height: HANDLE, y: height / 2 - HANDLE / 2 };
+function placed({ x, y, width, height, port: middle }: Box) {
+  const port = { width: HANDLE, height: HANDLE, y: middle - HANDLE / 2 };
   return {
     position: { x, y },
     width,

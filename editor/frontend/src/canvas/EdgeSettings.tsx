@@ -3,7 +3,7 @@
 import { RotateCw, Trash2 } from 'lucide-react';
 import { expressionOf, type GraphEdge, labelOf, text } from '../graph/document';
 import { changeEdge, changeNode, itemById } from '../graph/edits';
-import { boundReason, boundText, headsOf, type Loop } from '../graph/loops';
+import { boundReason, headsOf, type Loop } from '../graph/loops';
 import { useEditor, useSlice } from './context';
 import { CheckField, ExpressionField, NumberField, SelectField } from './fields';
 import { useErrors } from './Inspector';
@@ -45,9 +45,7 @@ export function EdgeSettings({ edge }: { edge: GraphEdge }) {
       {loop && (
         <p className="inspector-note">
           <RotateCw size={14} aria-hidden="true" />
-          <span>
-            Goes round {boundText(loop.bound)} per entry: {boundReason(loop.bound)}.
-          </span>
+          <span>Each time the loop is entered: at most {boundReason(loop.bound)}.</span>
         </p>
       )}
       <div className="inspector-section">
@@ -111,16 +109,15 @@ export function EdgeFields({ edge, loop }: { edge: GraphEdge; loop: Loop | undef
 function BoundField({ loop }: { loop: Loop }) {
   const editor = useEditor();
   const own = loop.bound.from === 'step' ? loop.bound.limit : undefined;
-  const heads = loop.heads.join(', ');
   return (
     <NumberField
-      label="At most so many executions"
+      label="At most this many executions"
       name="max_cycle"
       whole
       min={0}
       value={own}
       placeholder={String(loop.bound.limit)}
-      help={own === undefined ? `Now ${boundReason(loop.bound)}.` : `Set on ${heads}. 0 means no limit.`}
+      help={own === undefined ? `Now ${boundReason(loop.bound)}.` : '0 means no limit.'}
       onChange={(limit) => {
         for (const head of headsOf(editor.store.getState().graph, loop.edge.target)) {
           editor.run(changeNode(editor.store.getState().graph, head, { max_cycle: limit }, 'max_cycle'));

@@ -52,7 +52,10 @@ function Layout() {
   const canEdit = useSlice((state) => state.can.edit);
   const stage = useRef<HTMLDivElement>(null);
   const fit = useFit();
-  const backToCanvas = useCallback(() => stage.current?.focus({ preventScroll: true }), []);
+  // Later, because a dialog that closes gives the focus back to what had it before.
+  const backToCanvas = useCallback(() => {
+    setTimeout(() => stage.current?.focus({ preventScroll: true }), 0);
+  }, []);
   const openSettings = useCallback(() => {
     document.querySelector<HTMLElement>('.inspector-section :is(input, textarea, select)')?.focus();
   }, []);
@@ -64,9 +67,7 @@ function Layout() {
       <div className="editor-body">
         {canEdit && <Side onOpen={openSettings} />}
         <div className="stage">
-          <CanvasStage stage={stage}>
-            <Canvas />
-          </CanvasStage>
+          <Canvas stage={stage} />
           <Tools fit={fit} />
           <Problems />
         </div>
@@ -75,36 +76,6 @@ function Layout() {
       <QuickAdd onDone={backToCanvas} />
       <Dialogs onClose={backToCanvas} />
       <Messages />
-    </div>
-  );
-}
-
-/** The one tab stop of the canvas. The step in hand is named by `aria-activedescendant`. */
-function CanvasStage({
-  stage,
-  children,
-}: {
-  stage: React.RefObject<HTMLDivElement | null>;
-  children: ReactNode;
-}) {
-  const selection = useSlice((state) => state.selection);
-  const target = useSlice((state) => state.connecting?.target);
-  const isConnecting = useSlice((state) => state.connecting !== undefined);
-  const [only] = selection;
-  const active = target ?? (selection.size === 1 ? only : undefined);
-  return (
-    <div
-      ref={stage}
-      className="canvas-stage"
-      role="application"
-      aria-label="Canvas. Arrows go from step to step, slash adds one, C connects, question mark lists all keys."
-      aria-activedescendant={active ? `node-${active}` : undefined}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: an application is interactive; this is its one tab stop
-      tabIndex={0}
-      data-keys="canvas"
-      data-connecting={isConnecting || undefined}
-    >
-      {children}
     </div>
   );
 }

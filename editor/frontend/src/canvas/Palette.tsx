@@ -72,7 +72,11 @@ export function Palette() {
                 title={firstLine(offer.doc)}
                 draggable
                 onFocus={() => setCurrent(offer.key)}
-                onClick={() => add(offer)}
+                onClick={(event) => {
+                  add(offer);
+                  // Whoever clicked goes on at the canvas; whoever pressed Enter may add the next one.
+                  if (event.detail > 0) document.querySelector<HTMLElement>('.canvas-stage')?.focus();
+                }}
                 onDragStart={(event) => {
                   const { kind, uses, label } = offer;
                   event.dataTransfer.setData(DRAG_TYPE, JSON.stringify({ kind, uses, label }));

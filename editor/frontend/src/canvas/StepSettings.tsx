@@ -74,7 +74,7 @@ function Parameters({ node, errors, change, names, task }: Part & { task: Catalo
     Object.keys(params).length === 0;
   return (
     <div className="inspector-section">
-      {task?.doc && <p className="inspector-doc">{task.doc}</p>}
+      {task?.doc && <p className="inspector-doc">{summaryOf(task.doc)}</p>}
       <h3>Parameters</h3>
       {isEmpty && <p className="field-help">This task takes none.</p>}
       <SchemaForm
@@ -470,6 +470,11 @@ function Fold({ title, isOpen, children }: { title: string; isOpen: boolean; chi
       <div className="inspector-section">{children}</div>
     </details>
   );
+}
+
+/** A docstring without its list of parameters: those stand beside the fields. */
+function summaryOf(doc: string): string {
+  return (doc.split(/^\s*Args:/m)[0] ?? '').trim();
 }
 
 function numberOf(value: unknown): number | undefined {

@@ -21,13 +21,14 @@ export type StepData = {
 export type GroupData = {
   readonly label: string;
   readonly policy: string;
+  readonly port: number;
   readonly worst: 'error' | 'warning' | undefined;
   readonly isTarget: boolean;
   readonly canEdit: boolean;
 };
 
 export type StepNode = Node<StepData, 'step'>;
-export type GroupNode = Node<GroupData, 'group'>;
+export type GroupNode = Node<GroupData, 'frame'>;
 
 export const Step = memo(function Step({ id, data, selected }: NodeProps<StepNode>) {
   const editor = useEditor();
@@ -98,8 +99,20 @@ export const GroupFrame = memo(function GroupFrame({ id, data, selected }: NodeP
         <span>{data.label}</span>
         <span className="group-policy">{data.policy}</span>
       </span>
-      <Handle type="target" position={Position.Left} className="port" isConnectable={data.canEdit} />
-      <Handle type="source" position={Position.Right} className="port" isConnectable={data.canEdit} />
+      <Handle
+        type="target"
+        position={Position.Left}
+        className="port"
+        style={{ top: data.port }}
+        isConnectable={data.canEdit}
+      />
+      <Handle
+        type="source"
+        position={Position.Right}
+        className="port"
+        style={{ top: data.port }}
+        isConnectable={data.canEdit}
+      />
     </div>
   );
 });

@@ -6,7 +6,14 @@ import { type Graph, type GraphEdge, type Point, placeOf } from '../graph/docume
 import { GROUP_HEAD, GROUP_PADDING, NODE_HEIGHT, NODE_WIDTH } from '../graph/layout';
 import type { Analysis } from '../graph/loops';
 
-export type Box = { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
+export type Box = {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+  /** How far below the upper side edges come and go: a group's head does not count. */
+  readonly port: number;
+};
 
 export type Way = {
   readonly path: string;
@@ -28,7 +35,7 @@ export function sceneOf(graph: Graph, analysis: Analysis, moved: ReadonlyMap<str
   const boxes = new Map<string, Box>();
   for (const node of graph.nodes) {
     const at = moved.get(node.id) ?? placeOf(graph, node.id) ?? { x: 0, y: 0 };
-    boxes.set(node.id, { ...at, width: NODE_WIDTH, height: NODE_HEIGHT });
+    boxes.set(node.id, { ...at, width: NODE_WIDTH, height: NODE_HEIGHT, port: NODE_HEIGHT / 2 });
   }
   for (const group of graph.groups) {
     const inner = group.members.map((id) => boxes.get(id)).filter((box) => box !== undefined);
@@ -43,7 +50,7 @@ export function sceneOf(graph: Graph, analysis: Analysis, moved: ReadonlyMap<str
     if (analysis.loops.has(edge.id)) loops.push(edge);
     else ways.set(edge.id, forwardWay(source, target));
   }
-  for (const [id, way] of loopWays(loops, boxes)) ways.set(id, way);
+  for (const [id, way] of loopWays(loops, analysis, boxes)) ways.set(id, way);
   return { boxes, ways };
 }
 
@@ -52,12 +59,13 @@ export function around(inner: readonly Box[]): Box {
   const top = Math.min(...inner.map((box) => box.y)) - GROUP_HEAD;
   const right = Math.max(...inner.map((box) => box.x + box.width)) + GROUP_PADDING;
   const bottom = Math.max(...inner.map((box) => box.y + box.height)) + GROUP_PADDING;
-  return { x: left, y: top, width: right - left, height: bottom - top };
+  const port = (bottom - GROUP_PADDING + top + GROUP_HEAD) / 2 - top;
+  return { x: left, y: top, width: right - left, height: bottom - top, port };
 }
 
 export function forwardWay(source: Box, target: Box): Way {
-  const from = { x: source.x + source.width, y: source.y + source.height / 2 };
-  const tip = { x: target.x - 2, y: target.y + target.height / 2 };
+  const from = { x: source.x + source.width, y: source.y + source.port };
+  const tip = { x: target.x - 2, y: target.y + target.port };
   const to = { x: tip.x - TIP, y: tip.y };
   const distance = to.x - from.x;
   const reach = distance > 0 ? Math.max(24, distance / 2) : Math.min(180, 48 - distance / 3);
@@ -65,8 +73,12 @@ export function forwardWay(source: Box, target: Box): Way {
   return { path, middle: { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 }, tip, turn: 0 };
 }
 
-/** Each loop runs back in a lane of its own below what it passes; inner loops lie closer. */
-function loopWays(edges: readonly GraphEdge[], boxes: ReadonlyMap<string, Box>): Map<string, Way> {
+/** Each loop runs back in a lane of its own below its body; inner loops lie closer. */
+function loopWays(
+  edges: readonly GraphEdge[],
+  analysis: Analysis,
+  boxes: ReadonlyMap<string, Box>,
+): Map<string, Way> {
   const spans = edges
     .map((edge) => spanOf(edge, boxes))
     .sort((a, b) => a.right - a.left - (b.right - b.left));
@@ -74,7 +86,8 @@ function loopWays(edges: readonly GraphEdge[], boxes: ReadonlyMap<string, Box>):
   const lanes: { left: number; right: number; y: number }[] = [];
   const used = new Map<string, number>();
   for (const { edge, source, target, left, right } of spans) {
-    const under = [...boxes.values()].filter((box) => box.x < right + 8 && box.x + box.width > left - 8);
+    const body = analysis.loops.get(edge.id)?.body ?? new Set();
+    const under = [source, target, ...[...boxes].filter(([id]) => body.has(id)).map(([, box]) => box)];
     let y = Math.max(...under.map((box) => box.y + box.height)) + LANE_FIRST;
     const crosses = () =>
       lanes.find(
