@@ -131,6 +131,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "graflow_site.policies.ForeignScriptsMiddleware",  # inside the policy, which it changes
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -147,6 +148,7 @@ ASGI_APPLICATION = "graflow_site.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 GRAFLOW_TASK_MODULES = env.names("GRAFLOW_TASK_MODULES", "graflow_site.demo")
+GRAFLOW_EXAMPLES = "graflow_site.demo.examples.EXAMPLES"
 GRAFLOW_WORKERS = env.number("GRAFLOW_WORKERS", os.cpu_count() or 1, least=1, most=256)
 
 # --- Pages and files ----------------------------------------------------------------------------------------------
