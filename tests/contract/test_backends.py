@@ -10,7 +10,7 @@ import pytest
 from engine import CoordinationBackend, EngineError, TaskSpec, task
 from engine.core.errors import NotPicklable
 from tests.contract import workloads as w
-from tests.contract.conftest import Backend, eventually, worker
+from tests.contract.places import Backend, eventually, worker
 from tests.execution import stranger
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
