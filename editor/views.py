@@ -176,9 +176,9 @@ def workflow_run(request: HttpRequest, workflow: str) -> HttpResponse:
     if inputs is None or errors:
         given = request.POST.dict() if asked else None
         fields = [{**field, "error": errors.get(field["name"], "")} for field in input_fields(schema, given)]
-        context = {"workflow": found, "fields": fields, "may_run": policy.can(request.user, "run.start")}
+        context = {"workflow": found, "fields": fields, "run_mode": run_mode(request)}
         return render(request, "workflow_run.html", context, status=422 if errors else 200)
-    started = api.start_run(request.user, workflow=found.id, inputs=inputs)
+    started = api.start_run(request.user, workflow=found.id, inputs=inputs, mode=run_mode(request) or "live")
     return redirect("run", run=started.id)
 
 
@@ -208,9 +208,10 @@ def _runs_page(request: HttpRequest, filters: dict[str, Any], cursor: str | None
 @page
 def run(request: HttpRequest, run: UUID) -> HttpResponse:
     found = api.get_run(request.user, str(run))
+    own_test = found.mode == "test" and policy.can(request.user, "run.start_test")
     can = {
-        "control": policy.can(request.user, "run.control"),
-        "run": policy.can(request.user, "run.start"),
+        "control": own_test or policy.can(request.user, "run.control"),
+        "run": own_test or policy.can(request.user, "run.start"),
         "answer": policy.can(request.user, "feedback.answer"),
     }
     return render(request, "run.html", {"run": found, "page_data": {"run": found.as_dict(), "can": can}})
@@ -286,11 +287,19 @@ def _first(found: list[Any], *statuses: str) -> list[Any]:
     return [run for run in found if run.status in statuses][:HOME_ROWS]
 
 
-def _rights(request: HttpRequest) -> dict[str, bool]:
+def run_mode(request: HttpRequest) -> str | None:
+    """What this person's runs are: live, only tests, or none at all."""
+    if policy.can(request.user, "run.start"):
+        return "live"
+    return "test" if policy.can(request.user, "run.start_test") else None
+
+
+def _rights(request: HttpRequest) -> dict[str, Any]:
     return {
         "can_edit": policy.can(request.user, "workflow.edit"),
         "can_publish": policy.can(request.user, "workflow.publish"),
-        "can_run": policy.can(request.user, "run.start"),
+        "can_run": run_mode(request) is not None,
+        "run_mode": run_mode(request),
         "can_answer": policy.can(request.user, "feedback.answer"),
     }
 

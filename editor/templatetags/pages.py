@@ -17,6 +17,7 @@ from django_vite.core.exceptions import DjangoViteAssetNotFoundError, DjangoVite
 
 from editor.icons import RUN_STATUS_ICONS, SHAPES, TASK_STATUS_ICONS
 from editor.words import DECISION_WORDS, KIND_WORDS, RUN_STATUS_WORDS, TASK_STATUS_WORDS, ago, span
+from engine.access import policy
 from engine.runs import api
 
 register = template.Library()
@@ -73,6 +74,8 @@ def icon(name: str, extra: str = "") -> SafeString:
 @register.simple_tag(takes_context=True)
 def nav_link(context: RequestContext, name: str, label: str, icon_name: str) -> SafeString:
     request = context.get("request")
+    if name == "monitor" and not policy.can(context["user"], "monitor.view"):
+        return SafeString("")
     match = request.resolver_match if request is not None else None
     current = match is not None and match.url_name in SECTIONS[name]
     badge = inbox_badge(context) if name == "inbox" else ""

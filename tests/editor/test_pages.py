@@ -20,6 +20,7 @@ from tests.access.people import person
 from .conftest import ASK, browser
 
 LISTS = ("home", "workflows", "runs", "inbox", "monitor")
+NEEDS = {"/workflows/new/": ("designer", "admin"), "/monitor/": ("admin",)}
 NOBODYS_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -60,7 +61,7 @@ def test_a_stranger_is_sent_to_the_login(addresses: list[str], client: Client) -
 def test_every_role_sees_every_page_it_may(role: str, addresses: list[str]) -> None:
     client = browser(person(f"a-{role}", role))
     for address in addresses:
-        allowed = role in ("designer", "admin") or address != reverse("workflow-new")
+        allowed = role in NEEDS.get(address, policy.ROLES)
         assert client.get(address).status_code == (200 if allowed else 403), address
 
 
@@ -107,6 +108,7 @@ def test_every_form_that_changes_something_carries_the_token(boss: User, address
 def test_a_form_without_the_token_changes_nothing(boss: User, workflow: Workflow) -> None:
     answer = browser(boss, checks_csrf=True).post(reverse("workflow-run", args=[workflow.id]))
     assert answer.status_code == 403
+    assert "reload the page and send it again" in text(answer)
     assert api.list_runs(boss).results == []
 
 
@@ -128,6 +130,21 @@ def test_a_missing_input_is_asked_for(boss: User) -> None:
     assert api.list_runs(boss).results == []
     client.post(address, {"asked": "1", "topic": "cats", "times": "3"})
     assert api.list_runs(boss).results[0].inputs == {"topic": "cats", "times": 3}
+
+
+def test_a_designer_starts_test_runs_only(workflow: Workflow, db: Any) -> None:
+    designer = person("dora", "designer")
+    client = browser(designer)
+    assert "Test run" in text(client.get(reverse("workflow", args=[workflow.id])))
+    client.post(reverse("workflow-run", args=[workflow.id]))
+    run = api.list_runs(designer).results[0]
+    assert run.mode == "test"
+    assert page_data(client.get(reverse("run", args=[run.id])))["can"]["control"] is True
+
+
+def test_the_way_to_the_monitor_is_shown_to_those_who_may_go(boss: User, db: Any) -> None:
+    assert reverse("monitor") in text(browser(boss).get(reverse("home")))
+    assert reverse("monitor") not in text(browser(person("vera", "viewer")).get(reverse("home")))
 
 
 def test_a_viewer_gets_no_button_and_no_run(workflow: Workflow, db: Any) -> None:

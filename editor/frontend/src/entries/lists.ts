@@ -1,8 +1,10 @@
 /* Lists of runs stay true without a reload: statuses change in place, newer runs are offered. */
 
+import { type Item, parseItem } from '../inbox/model';
 import { list, record } from '../live/parse';
 import { isFinal } from '../live/types';
-import { secondsBetween, spanWords } from '../ui/time';
+import { getJson } from '../ui/http';
+import { agoWords, secondsBetween, spanWords } from '../ui/time';
 
 const POLL_MS = 2_000;
 const IDLE_POLL_MS = 10_000;
@@ -53,9 +55,7 @@ function query(): string {
 }
 
 async function refresh(): Promise<void> {
-  const answer = await fetch(`/api/v1/runs/?${query()}`, { headers: { Accept: 'application/json' } });
-  if (!answer.ok) return;
-  const runs = list(record(await answer.json()).results).map(record);
+  const runs = list((await getJson(`runs/?${query()}`)).results).map(record);
   const rows = shownRows();
   const byId = new Map(runs.map((run) => [String(run.id), run]));
   for (const row of rows) {
@@ -73,10 +73,44 @@ const seen = new Set(
     .filter(Boolean),
 );
 
+/** The requests that need this person, when the page shows them. */
+async function refreshRequests(panel: HTMLElement): Promise<void> {
+  const row = document.querySelector<HTMLTemplateElement>('template[data-request-row]');
+  const rows = panel.querySelector('[data-request-rows]');
+  const empty = panel.querySelector<HTMLElement>('[data-request-empty]');
+  if (!row || !rows || !empty) return;
+  const items = list((await getJson('feedback/?state=open&assigned=me&limit=5')).results).map(parseItem);
+  empty.hidden = items.length > 0;
+  rows.replaceChildren(...items.map((item) => requestRow(row, item)));
+}
+
+function requestRow(template: HTMLTemplateElement, item: Item): Node {
+  const row = template.content.cloneNode(true) as DocumentFragment;
+  const put = (name: string, words: string): void => {
+    const target = row.querySelector(`[data-put="${name}"]`);
+    if (target) target.textContent = words;
+  };
+  row.querySelector('a')?.setAttribute('href', `/inbox/${item.id}/`);
+  put('prompt', item.prompt);
+  const iteration = item.iteration > 1 ? ` · iteration ${item.iteration}` : '';
+  put('where', `${item.workflowName} › ${item.label}${iteration}`);
+  const time = row.querySelector('time');
+  if (time) time.dateTime = item.createdAt;
+  put('when', agoWords(new Date(item.createdAt)));
+  return row;
+}
+
+function followRequests(): void {
+  const panel = document.querySelector<HTMLElement>('[data-requests]');
+  if (!panel) return;
+  window.addEventListener('graflow:inbox', () => void refreshRequests(panel).catch(() => undefined));
+}
+
 async function follow(): Promise<void> {
   const active = shownRows().some((row) => !isFinal(row.dataset.runStatus ?? ''));
   if (!document.hidden) await refresh().catch(() => undefined);
   window.setTimeout(() => void follow(), active ? POLL_MS : IDLE_POLL_MS);
 }
 
+followRequests();
 if (document.querySelector('[data-live-lists]')) window.setTimeout(() => void follow(), POLL_MS);

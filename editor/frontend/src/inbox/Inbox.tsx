@@ -46,7 +46,7 @@ export function Inbox({ items: first, selected: firstSelected, view, canAnswer }
     [view],
   );
   const reloadItem = useCallback(async (id: string) => {
-    const fresh = parseItem(await getJson(`/api/v1/feedback/${id}/`));
+    const fresh = parseItem(await getJson(`feedback/${id}/`));
     setSelected((now) => (now?.id === id ? fresh : now));
   }, []);
   const refresh = useCallback(
@@ -264,8 +264,8 @@ function EmptyList({ view, refreshedAt }: { view: View; refreshedAt: string }) {
 }
 
 export function listUrl(view: View): string {
-  if (view === 'done') return '/api/v1/feedback/?state=all&limit=100';
-  return `/api/v1/feedback/?state=open&limit=50${view === 'mine' ? '&assigned=me' : ''}`;
+  if (view === 'done') return 'feedback/?state=all&limit=100';
+  return `feedback/?state=open&limit=50${view === 'mine' ? '&assigned=me' : ''}`;
 }
 
 function isWide(): boolean {

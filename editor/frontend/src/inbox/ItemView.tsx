@@ -419,7 +419,7 @@ function Earlier({ item }: { item: Item }) {
     let stale = false;
     setEarlier([]);
     if (item.iteration < 2) return;
-    getJson(`/api/v1/feedback/?run=${item.run}&state=all&limit=100`)
+    getJson(`feedback/?run=${item.run}&state=all&limit=100`)
       .then((answer) => {
         const found = list(answer.results).map(parseItem);
         const before = found.filter(
@@ -465,7 +465,7 @@ function useRunOf(item: Item): Json | null {
   const [found, setFound] = useState<{ id: string; run: Json } | null>(null);
   useEffect(() => {
     let stale = false;
-    getJson(`/api/v1/runs/${item.run}/`)
+    getJson(`runs/${item.run}/`)
       .then((run) => stale || setFound({ id: item.id, run }))
       .catch(() => undefined);
     return () => {

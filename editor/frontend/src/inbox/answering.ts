@@ -31,7 +31,7 @@ export async function send(item: Item, answer: Answer): Promise<Outcome> {
   keys.set(same, key);
   const body = { ...answer, reason: answer.reason?.trim() || null, payload_hash: item.payloadHash };
   try {
-    const taken = await postJson(`/api/v1/feedback/${item.id}/answer/`, body, key);
+    const taken = await postJson(`feedback/${item.id}/answer/`, body, key);
     keys.delete(same);
     return { kind: 'taken', item: parseItem(taken) };
   } catch (error) {
@@ -68,7 +68,7 @@ function refusal(error: Refused): Outcome {
 }
 
 function winnerWords(error: Refused): string {
-  const { winner, decided_at: at, decision, reason } = error.body;
+  const { winner, decided_at: at, decision, reason } = error.more;
   if (!text(winner)) return error.message;
   const when = text(at) ? ` ${agoWords(new Date(String(at)))}` : '';
   const what = (DECISION_WORDS[String(decision)] ?? String(decision ?? 'decided')).toLowerCase();

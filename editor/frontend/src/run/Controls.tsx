@@ -13,7 +13,7 @@ type Action = 'stop' | 'pause' | 'resume' | 'retry' | 'again';
 interface ControlsProps {
   store: RunStore;
   runId: string;
-  workflow: { id: string; version: number; inputs: unknown };
+  workflow: { id: string; version: number; inputs: unknown; mode: string };
   can: { control: boolean; run: boolean };
   onDone: () => void;
 }
@@ -28,7 +28,7 @@ export function Controls({ store, runId, workflow, can, onDone }: ControlsProps)
     setBusy(true);
     setProblem(null);
     try {
-      const path = action === 'again' ? '/api/v1/runs/' : `/api/v1/runs/${runId}/${action}/`;
+      const path = action === 'again' ? 'runs/' : `runs/${runId}/${action}/`;
       const answer = await postJson(path, bodyOf(action, workflow), key);
       const id = text(answer.id);
       if (id && id !== runId) window.location.assign(`/runs/${id}/`);
@@ -132,7 +132,8 @@ const QUESTIONS: Record<Action, { title: string; effect: string; button: string 
 
 function bodyOf(action: Action, workflow: ControlsProps['workflow']): unknown {
   if (action === 'retry') return { from: 'failed' };
-  if (action === 'again')
-    return { workflow: workflow.id, version: workflow.version, inputs: workflow.inputs };
+  if (action === 'again') {
+    return { workflow: workflow.id, version: workflow.version, inputs: workflow.inputs, mode: workflow.mode };
+  }
   return {};
 }

@@ -29,7 +29,12 @@ export function RunPage({ run, can, store, plan, feed }: RunPageProps) {
   const [selected, select] = useSelectedTask();
   const [tab, setTab] = useState<Tab>('events');
   const rights = { control: can.control === true, run: can.run === true };
-  const workflow = { id: String(run.workflow), version: whole(run.version, 1), inputs: run.inputs };
+  const workflow = {
+    id: String(run.workflow),
+    version: whole(run.version, 1),
+    inputs: run.inputs,
+    mode: text(run.mode) ?? 'live',
+  };
   return (
     <>
       <Head run={run} store={store}>

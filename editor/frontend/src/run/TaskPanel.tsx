@@ -85,7 +85,7 @@ function useDetail(
   useEffect(() => {
     let stale = false;
     const timer = window.setTimeout(() => {
-      getJson(`/api/v1/runs/${runId}/tasks/${encodeURIComponent(taskId)}/`)
+      getJson(`runs/${runId}/tasks/${encodeURIComponent(taskId)}/`)
         .then((detail) => stale || setFound({ id: taskId, detail, problem: null }))
         .catch((error: unknown) => {
           const problem = error instanceof Error ? error.message : 'The task could not be loaded.';

@@ -1,74 +1,48 @@
-/* Talking to the REST API with the page's session. Refusals become `Refused`, with the server's own words. */
+/* The islands' way to the REST interface: what is refused is thrown, with the server's own words. */
 
-import { type Json, list, record, text } from '../live/parse';
+import { type ApiProblem, newKey, OFFLINE, type Result, request } from '../api/http';
+import { type Json, record } from '../live/parse';
+
+export { newKey };
 
 export class Refused extends Error {
-  constructor(
-    readonly status: number,
-    readonly code: string,
-    detail: string,
-    /** Everything the server said: who won a conflict, which fields do not fit. */
-    readonly body: Json,
-  ) {
-    super(detail);
-  }
-
+  readonly status: number;
+  readonly code: string;
+  /** What the server knows beside its words, such as who won a conflict. */
+  readonly more: Json;
   /** What is wrong by field path. */
-  get fields(): ReadonlyMap<string, string> {
-    return new Map(
-      list(this.body.errors).map((raw) => [
-        String(record(raw).path ?? ''),
-        String(record(raw).message ?? ''),
-      ]),
-    );
+  readonly fields: ReadonlyMap<string, string>;
+
+  constructor(problem: ApiProblem) {
+    super(problem.detail || problem.title);
+    this.status = problem.status;
+    this.code = problem.code;
+    this.more = problem.more;
+    this.fields = new Map(problem.errors.map((error) => [error.path ?? '', error.message]));
   }
 }
 
 /** The server could not be reached: nothing was sent, or nobody knows whether it arrived. */
 export class Unreachable extends Error {}
 
-export async function getJson(url: string): Promise<Json> {
-  return call(url, { headers: { Accept: 'application/json' } });
+/** `path` is relative to /api/v1/. */
+export async function getJson(path: string): Promise<Json> {
+  return opened(await request<unknown>('GET', path));
 }
 
 /** A POST that creates or decides; sent again with the same key it does nothing twice. */
-export async function postJson(url: string, body: unknown, key: string = newKey()): Promise<Json> {
-  return call(url, {
-    method: 'POST',
-    headers: {
-      Accept: 'application/json',
-      'Content-Type': 'application/json',
-      'X-CSRFToken': csrfToken(),
-      'Idempotency-Key': key,
-    },
-    body: JSON.stringify(body),
-  });
+export async function postJson(path: string, body: unknown, key: string = newKey()): Promise<Json> {
+  return opened(await request<unknown>('POST', path, { body, idempotencyKey: key }));
 }
 
-export function newKey(): string {
-  // randomUUID exists in secure contexts only; a site on plain http in a local network is none.
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
-export function csrfToken(): string {
-  return document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? '';
-}
-
+/** The first data of the page, as the server wrote it into it. */
 export function pageData(): Json {
   const element = document.getElementById('page-data');
   return record(JSON.parse(element?.textContent ?? '{}'));
 }
 
-async function call(url: string, init: RequestInit): Promise<Json> {
-  let answer: Response;
-  try {
-    answer = await fetch(url, { ...init, credentials: 'same-origin' });
-  } catch {
-    throw new Unreachable('The server cannot be reached right now.');
-  }
-  const body = record(await answer.json().catch(() => ({})));
-  if (answer.ok) return body;
-  const detail = text(body.detail) ?? `The server answered with status ${answer.status}.`;
-  throw new Refused(answer.status, text(body.code) ?? '', detail, body);
+function opened(result: Result<unknown>): Json {
+  if (result.ok) return record(result.value);
+  if (result.problem.status === OFFLINE) throw new Unreachable('The server cannot be reached right now.');
+  throw new Refused(result.problem);
 }
