@@ -232,7 +232,7 @@ function ManyInspector({ graph, selection }: { graph: Graph; selection: Readonly
           Put side by side <kbd className="kbd">G</kbd>
         </button>
         <button type="button" className="button" onClick={() => editor.tidy()}>
-          Tidy these
+          Arrange these
         </button>
         <button type="button" className="button" onClick={() => editor.paste(editor.copy() ?? '')}>
           Duplicate

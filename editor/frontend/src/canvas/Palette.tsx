@@ -55,15 +55,26 @@ export function Palette() {
           }}
         />
       </label>
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: the arrows move between the buttons inside */}
-      <div className="palette-list" ref={list} onKeyDown={onKeyDown}>
+      <div
+        className="palette-list"
+        role="listbox"
+        aria-label="Steps to add"
+        tabIndex={-1}
+        ref={list}
+        onKeyDown={onKeyDown}
+      >
         {sections.map(([title, items]) => (
-          <section key={title} aria-label={title}>
-            <h3 className="palette-title">{title}</h3>
+          <div key={title} role="group" aria-label={title}>
+            <p className="palette-title" aria-hidden="true">
+              {title}
+            </p>
             {items.map((offer) => (
-              <button
+              <div
                 key={offer.key}
-                type="button"
+                role="option"
+                aria-selected={false}
+                aria-label={offer.label}
+                aria-description={firstLine(offer.doc)}
                 className="palette-item"
                 data-testid="palette-item"
                 data-kind={offer.kind}
@@ -72,10 +83,15 @@ export function Palette() {
                 title={firstLine(offer.doc)}
                 draggable
                 onFocus={() => setCurrent(offer.key)}
-                onClick={(event) => {
+                onClick={() => {
                   add(offer);
                   // Whoever clicked goes on at the canvas; whoever pressed Enter may add the next one.
-                  if (event.detail > 0) document.querySelector<HTMLElement>('.canvas-stage')?.focus();
+                  document.querySelector<HTMLElement>('.canvas-stage')?.focus();
+                }}
+                onKeyDown={(event) => {
+                  if (event.key !== 'Enter' && event.key !== ' ') return;
+                  event.preventDefault();
+                  add(offer);
                 }}
                 onDragStart={(event) => {
                   const { kind, uses, label } = offer;
@@ -88,14 +104,14 @@ export function Palette() {
                   <span>{offer.label}</span>
                   <small>{offer.uses ?? firstLine(offer.doc)}</small>
                 </span>
-              </button>
+              </div>
             ))}
-          </section>
+          </div>
         ))}
-        {!catalogue && !failed && <p className="palette-note">Loading the steps…</p>}
-        {failed && <p className="palette-note">The list of steps did not come: {failed}</p>}
-        {catalogue && found.length === 0 && <p className="palette-note">Nothing fits “{query}”.</p>}
       </div>
+      {!catalogue && !failed && <p className="palette-note">Loading the steps…</p>}
+      {failed && <p className="palette-note">The list of steps did not come: {failed}</p>}
+      {catalogue && found.length === 0 && <p className="palette-note">Nothing fits “{query}”.</p>}
     </div>
   );
 }

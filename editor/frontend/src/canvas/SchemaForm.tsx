@@ -89,7 +89,8 @@ function PlainField({
   const description = typeof schema.description === 'string' ? schema.description : undefined;
   const common = {
     name,
-    label: isRequired ? `${label} *` : label,
+    label,
+    isRequired,
     error,
     extra,
     ...(description ? { help: description } : {}),

@@ -12,13 +12,14 @@ type Common = {
   /** The path below the thing, as problems name it: lets a problem put the cursor here. */
   readonly name?: string;
   readonly extra?: ReactNode;
+  readonly isRequired?: boolean;
 };
 
 type FrameProps = Common & {
   readonly children: (ids: { id: string; describedBy: string | undefined }) => ReactNode;
 };
 
-export function Frame({ label, help, error, name, extra, children }: FrameProps) {
+export function Frame({ label, help, error, name, extra, isRequired, children }: FrameProps) {
   const id = useId();
   const host = useRef<HTMLDivElement>(null);
   const wanted = useSlice((state) => state.wanted);
@@ -32,7 +33,9 @@ export function Frame({ label, help, error, name, extra, children }: FrameProps)
   return (
     <div className="field inspector-field" ref={host}>
       <div className="field-head">
-        <label htmlFor={id}>{label}</label>
+        <label htmlFor={id} className={isRequired ? 'is-required' : undefined}>
+          {label}
+        </label>
         {extra}
       </div>
       {children({ id, describedBy: described || undefined })}
