@@ -36,7 +36,8 @@ class Bodies(Protocol):
     def recall(self) -> None:
         """The run stops: take back what has not begun."""
 
-    def close(self) -> None: ...
+    def close(self, *, now: bool = False) -> None:
+        """Let what runs end; or, where that can be, give it up `now`."""
 
 
 class ThreadBodies:
@@ -54,8 +55,8 @@ class ThreadBodies:
     def recall(self) -> None:
         """A thread takes a body up at once."""
 
-    def close(self) -> None:
-        self._pool.shutdown()
+    def close(self, *, now: bool = False) -> None:
+        self._pool.shutdown(wait=not now, cancel_futures=now)
 
 
 class RemoteBodies:
@@ -80,6 +81,7 @@ class RemoteBodies:
                 self._learn(report)
                 found = outcome_from(report, call, at=clock(), jitter=jitter)
             except JobFailed as error:
+                self.repair()
                 found = failed_outcome(task_id, error.kind, error.detail, at=clock(), jitter=jitter)
             except EngineError as error:
                 found = failed_outcome(task_id, "invalid", str(error), at=clock(), jitter=jitter)
@@ -87,6 +89,9 @@ class RemoteBodies:
 
         told.add_done_callback(settle)
         return outcome
+
+    def repair(self) -> None:
+        """A job was lost; put right what may have gone with it."""
 
     def _learn(self, report: dict[str, Any]) -> None:
         """Functions that a body wants to have run next, by the names it gave them."""
@@ -96,8 +101,8 @@ class RemoteBodies:
     def recall(self) -> None:
         self._pool.recall()
 
-    def close(self) -> None:
-        self._pool.close()
+    def close(self, *, now: bool = False) -> None:
+        self._pool.close(now=now)
 
 
 def open_bodies(workflow: WorkflowContext, plan: Plan, context: ExecutionContext) -> Bodies:

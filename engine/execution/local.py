@@ -78,6 +78,7 @@ class LocalRunner:
             )
         self._executing = True
         pool: Bodies | None = None
+        is_interrupted = True
         try:
             if self._is_parallel():  # before anything starts: work that cannot leave this process is refused here
                 pool = open_bodies(self._workflow, self._plan, self.execution_context)
@@ -88,9 +89,10 @@ class LocalRunner:
                 self._run_parallel(pool)
             else:
                 self._run_sequential()
+            is_interrupted = False
         finally:
             if pool is not None:
-                pool.close()
+                pool.close(now=is_interrupted)
             self._executing = False
         return RunResult(self._state, self._state.log, self.execution_context.run_id)
 

@@ -21,13 +21,17 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from engine.core.errors import NotPicklable
+from engine.core.errors import NotPicklable, WorkflowStateError
 from engine.execution.references import reference, resolve
 from engine.execution.remote import Job, JobFailed, failure_report, perform
 
 STOP_SECONDS = 5.0
 """How long an idle process may take to leave before it is killed."""
 
+_GUARD = (
+    "A script that runs work in other processes must do so under `if __name__ == '__main__':`, "
+    "because those processes import it"
+)
 Report = dict[str, Any]
 _start_lock = threading.Lock()
 
@@ -42,6 +46,8 @@ class ProcessPool:
     name = "process"
 
     def __init__(self, width: int | None = None, start_method: str | None = None) -> None:
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise WorkflowStateError(_GUARD)
         self.width = max(1, width or os.cpu_count() or 1)
         self._context = _context(start_method)
         self._lock = threading.Lock()
@@ -165,7 +171,7 @@ class _Place(threading.Thread):
                 else:
                     raise EOFError
         except (EOFError, OSError):
-            raise JobFailed("worker_lost", _obituary(process, began)) from None
+            raise _obituary(process, began) from None
 
     def _ready_process(self) -> tuple[BaseProcess, Connection]:
         if self._process is not None and self._pipe is not None and self._process.is_alive():
@@ -238,20 +244,15 @@ def _answer(job: Job, question: str, arguments: list[Any]) -> bytes:
         return pickle.dumps((False, f"{type(error).__name__}: {error}"))
 
 
-def _obituary(process: BaseProcess, began: bool) -> str:
+def _obituary(process: BaseProcess, began: bool) -> JobFailed:
     process.join(STOP_SECONDS)
     code = process.exitcode
     if code is not None and code < 0:
-        how = f"was killed by {signal.Signals(-code).name}"
-    else:
-        how = f"ended by itself with exit code {code}"
-    text = f"process {process.pid} {how} during the task"
+        return JobFailed("worker_lost", f"process {process.pid} was killed by {signal.Signals(-code).name}")
     if began:
-        return text
-    return (
-        f"process {process.pid} {how} before the task began. A script that runs a workflow in other processes must do so "
-        "under `if __name__ == '__main__':`, because they import it"
-    )
+        return JobFailed("worker_lost", f"process {process.pid} ended with exit code {code} during the task")
+    # It could not even import what it needs, and another one could not either.
+    return JobFailed("invalid", f"the worker process ended with exit code {code} before the task began. {_GUARD}")
 
 
 # -- the worker process ---------------------------------------------------------------------------------------

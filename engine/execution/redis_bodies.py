@@ -25,9 +25,13 @@ class RedisBodies(RemoteBodies):
         super().__init__(pool, context, name=name_for_worker, find=resolve_loaded)
         self._own, self._mirror = context.channels, RedisChannels(client, prefix)
         self._mirror.load(self._own.data)
-        context.channels = MirroredChannels(self._own, self._mirror)
+        context.channels = self._mirrored = MirroredChannels(self._own, self._mirror)
 
-    def close(self) -> None:
-        super().close()
+    def repair(self) -> None:
+        """Where Redis itself was lost, the channels went with it."""
+        self._mirrored.restore()
+
+    def close(self, *, now: bool = False) -> None:
+        super().close(now=now)
         self._context.channels = self._own
         self._mirror.clear()

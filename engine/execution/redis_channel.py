@@ -15,8 +15,8 @@ from typing import Any
 
 import redis
 
-from engine.core.channel import ChannelStore, MemoryChannels, Write, applied
-from engine.execution.redis_wire import KEEP_SECONDS, Keys, dumps, script, text
+from engine.core.channel import MemoryChannels, Write, applied
+from engine.execution.redis_wire import KEEP_SECONDS, Keys, check_json, dumps, script, text
 
 _MISSING: Any = object()
 
@@ -75,10 +75,9 @@ class RedisChannels:
         """Store all of `data`, as set by hand."""
         self.commit(Write(name, "set", key, value) for name, values in data.items() for key, value in values.items())
 
-    def touch(self) -> None:
-        """Keep the values for another while."""
-        self._client.expire(self._keys.channels, KEEP_SECONDS)
-        self._client.expire(self._keys.version, KEEP_SECONDS)
+    def exists(self) -> bool:
+        """Whether anything was ever committed here, and is still known."""
+        return bool(self._client.exists(self._keys.version))
 
     def clear(self) -> None:
         """Leave nothing behind."""
@@ -86,19 +85,33 @@ class RedisChannels:
 
 
 class MirroredChannels(MemoryChannels):
-    """The channels of a run whose bodies read a second store: what is committed stands in both."""
+    """The channels of a run whose bodies read them in Redis: what is committed stands in both places."""
 
-    def __init__(self, own: MemoryChannels, mirror: ChannelStore) -> None:
+    def __init__(self, own: MemoryChannels, mirror: RedisChannels) -> None:
         super().__init__()
         self._data = own._data
         self._mirror = mirror
         self._both = threading.Lock()
 
     def commit(self, writes: Iterable[Write]) -> None:
+        """Raises TypeError, and changes nothing, for a value without a JSON form."""
         wanted = list(writes)
+        for write in wanted:
+            check_json(write.value, f"{write.channel}:{write.key}")
         with self._both:
-            self._mirror.commit(wanted)
             super().commit(wanted)
+            # Values, not changes: the mirror cannot drift from the run even if Redis has forgotten some.
+            self._mirror.commit(self._as_it_is(write) for write in wanted)
+
+    def _as_it_is(self, write: Write) -> Write:
+        found, value = self.read(write.channel, write.key)
+        return Write(write.channel, "set" if found else "delete", write.key, value)
+
+    def restore(self) -> None:
+        """Load everything again if Redis has lost it."""
+        with self._both:
+            if self._data and not self._mirror.exists():
+                self._mirror.load(self._data)
 
 
 def _field(channel: str, key: str) -> str:

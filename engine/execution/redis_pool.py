@@ -40,6 +40,9 @@ UNCLAIMED_SECONDS = 10.0
 """After this long without a worker for a job, say so once."""
 TOUCH_SECONDS = 60.0
 
+_NOBODY = (
+    "No worker has taken task %r yet. Start one: python -m engine.execution.redis_worker --url URL --import MODULE"
+)
 Report = dict[str, Any]
 log = logging.getLogger(__name__)
 
@@ -85,12 +88,12 @@ class RedisPool:
         future: Future[Report] = Future()
         future.set_running_or_notify_cancel()
         job_id = uuid.uuid4().hex
-        with self._lock:
-            if self._closing:
-                raise RuntimeError("The pool is closed.")
-            self._sent[job_id] = _Sent(job, future, time.monotonic())
-        self._client.sadd(self._keys.open, job_id)
+        if self._closing:
+            raise RuntimeError("The pool is closed.")
+        self._client.sadd(self._keys.open, job_id)  # first: a job that is not open counts as lost
         self._client.expire(self._keys.open, KEEP_SECONDS)
+        with self._lock:
+            self._sent[job_id] = _Sent(job, future, time.monotonic())
         how = {"prefix": self._keys.prefix, "job": job_id, "lease": self._lease, "timeout": job.timeout}
         self._app.send_task(JOB_NAME, args=[job.function, job.payload], kwargs=how, task_id=job_id, retry=True)
         self._listen()
@@ -124,7 +127,7 @@ class RedisPool:
                 if found is not None:
                     self._hear(json.loads(found[1]))
                 self._look_after()
-            except redis.ConnectionError as error:
+            except redis.RedisError as error:
                 log.warning("Redis does not answer, trying again: %s", error)
                 time.sleep(POLL_SECONDS)
 
@@ -173,25 +176,30 @@ class RedisPool:
         with self._lock:
             sent = dict(self._sent)
         for job_id, item in sent.items():
-            if item.worker is not None and not self._client.exists(self._keys.lease(job_id)):
-                self._lost(job_id, item)
-            elif item.worker is None and now - item.at > UNCLAIMED_SECONDS and not self._has_warned:
+            self._check(job_id, item)
+            if item.worker is None and now - item.at > UNCLAIMED_SECONDS and not self._has_warned:
                 self._has_warned = True
-                log.warning(
-                    "No worker has taken task %r yet. Start one: python -m engine.execution.redis_worker --url URL --import MODULE",
-                    item.job.task_id,
-                )
+                log.warning(_NOBODY, item.job.task_id)
         if now - self._touched > TOUCH_SECONDS:
             self._touched = now
             for key in (self._keys.open, self._keys.channels, self._keys.version):
                 self._client.expire(key, KEEP_SECONDS)
 
-    def _lost(self, job_id: str, item: _Sent) -> None:
-        # Whoever takes the job out of the open set decides: an end that was told first lies in the inbox.
-        if not self._client.srem(self._keys.open, job_id):
-            return
+    def _check(self, job_id: str, item: _Sent) -> None:
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.sismember(self._keys.open, job_id)
+            pipe.exists(self._keys.lease(job_id))
+            pipe.llen(self._keys.inbox)
+            is_open, is_held, unread = pipe.execute()
+        if is_open and item.worker is not None and not is_held and self._client.srem(self._keys.open, job_id):
+            # Out of the open set: nothing its worker may still tell about it is taken.
+            self._lost(job_id, item, f"worker {item.worker} stopped renewing its lease")
+        elif not is_open and not unread:
+            self._lost(job_id, item, "Redis has lost the job; was it restarted?")
+
+    def _lost(self, job_id: str, item: _Sent, how: str) -> None:
         self._forget(job_id, item)
-        item.future.set_exception(JobFailed("worker_lost", f"worker {item.worker} stopped renewing its lease"))
+        item.future.set_exception(JobFailed("worker_lost", how))
 
     def recall(self) -> None:
         """Take back what no worker has begun: such jobs end as `released`."""

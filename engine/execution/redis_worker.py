@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m engine.execution.redis_worker",
         description="Carry out tasks of workflows that use the Redis backend.",
     )
-    parser.add_argument("--url", required=True, help="the Redis to serve, for example redis://localhost:6379/0")
+    parser.add_argument("--url", help="the Redis to serve, for example redis://localhost:6379/0 (default: $REDIS_URL)")
     parser.add_argument(
         "--import", dest="modules", action="append", default=[], metavar="MODULE", help="a module with tasks"
     )
@@ -179,10 +179,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--concurrency", type=int, default=2, help="tasks at once, each in a process (default: %(default)s)"
     )
     given = parser.parse_args(arguments)
+    url = given.url or os.environ.get("REDIS_URL")  # the environment keeps a password out of the list of processes
+    if not url:
+        parser.error("name the Redis to serve: --url URL, or REDIS_URL in the environment")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        return redis_worker_main(given.url, given.modules, queue=given.queue, concurrency=given.concurrency)
+        return redis_worker_main(url, given.modules, queue=given.queue, concurrency=given.concurrency)
     except ModuleNotFoundError as error:
         parser.error(f"{error}; --import takes the name of a module that can be imported from here")
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
+import redis
 
 from engine import CoordinationBackend, EngineError, TaskSpec, task
 from engine.core.errors import NotPicklable
+from graflow_site import services
 from tests.contract import workloads as w
-from tests.contract.places import Backend, eventually, worker
+from tests.contract.places import ROOT, Backend, eventually, worker
 from tests.execution import stranger
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -225,3 +230,52 @@ def test_without_redis_the_error_says_so():
         wf.add(w.start)
         with pytest.raises(EngineError, match="There is no Redis"):
             wf.execute()
+
+
+@pytest.fixture
+def other_redis():
+    server = services.start_redis(subprocess.DEVNULL)
+    yield server.url
+    server.stop()
+
+
+def test_a_redis_that_forgets_everything_costs_an_attempt(other_redis, worker_queue, tmp_path):
+    backend = Backend(CoordinationBackend.REDIS, {"url": other_redis, "queue": worker_queue, "lease": 1.5})
+    with worker(other_redis, worker_queue, tmp_path / "log"), redis.Redis.from_url(other_redis) as client:
+        with backend.workflow() as wf:
+            w.start >> (w.left | w.right) >> w.meet >> w.slow
+            w.slow >> w.last_look
+
+            def forget():
+                eventually(lambda: wf.execution_context.get_task_state("contract.slow").status == "running", within=20)
+                time.sleep(0.2)
+                client.flushall()
+
+            forgetful = threading.Thread(target=forget)
+            starter = threading.Timer(0.5, forgetful.start)
+            starter.start()
+            result = wf.execute(inputs={"seconds": 1.5})
+            forgetful.join(20)
+        assert result.status == "succeeded", str(result)
+        assert result.results["last_look"] == 2
+        assert [bool(attempt.error) for attempt in result.attempts("contract.slow")] == [True, False]
+        assert client.keys("*") == []
+
+
+def test_processes_may_be_spawned_as_well():
+    config = {"process_count": 1, "start_method": "spawn"}
+    executor = Backend(CoordinationBackend.MULTIPROCESSING, config).executor()
+    assert executor.execute_sequence([TaskSpec("a", w.add, args=(1,))]) == {"a": 1}
+
+
+def test_a_script_without_a_guard_is_told_about_it(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from engine import task, workflow\n"
+        "@task\ndef a(): return 1\n"
+        "with workflow('w', coordination_backend='multiprocessing') as wf:\n    wf.add(a)\n    print(wf.execute())\n"
+    )
+    found = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert "under `if __name__ == '__main__':`" in found.stdout

@@ -182,8 +182,8 @@ def slow(seconds=0.4):
 
 
 @task
-def wide(context):
-    context.get_channel("shared").incr("n")
+def last_look(context):
+    return context.get_channel("shared").get("visits")
 
 
 def make_counter(number):
