@@ -16,6 +16,7 @@ import { Outline } from './Outline';
 import { Palette } from './Palette';
 import { Problems } from './Problems';
 import { QuickAdd } from './QuickAdd';
+import { Toolbar } from './Toolbar';
 import { TopBar } from './TopBar';
 
 const NARROW = '(max-width: 760px)';
@@ -153,7 +154,7 @@ function Tools({ fit }: { fit: () => void }) {
           </button>
         </div>
       )}
-      <div className="stage-tools stage-tools--bottom" role="group" aria-label="View">
+      <Toolbar className="stage-tools stage-tools--view" label="View">
         <ToolButton label="Zoom out" onClick={() => void flow.zoomOut({ duration: 120 })}>
           <Minus size={15} aria-hidden="true" />
         </ToolButton>
@@ -166,7 +167,7 @@ function Tools({ fit }: { fit: () => void }) {
         <ToolButton label="Keys" onClick={() => editor.store.setState({ dialog: { type: 'keys' } })}>
           <Keyboard size={15} aria-hidden="true" />
         </ToolButton>
-      </div>
+      </Toolbar>
     </>
   );
 }

@@ -1,7 +1,5 @@
 /* What one step does and how it behaves: parameters, the question to a person, limits and retries. */
 
-import { ChevronRight } from 'lucide-react';
-import type { ReactNode } from 'react';
 import type { CatalogueTask } from '../api/client';
 import {
   expressionOf,
@@ -20,6 +18,7 @@ import { useEditor, useSlice } from './context';
 import {
   CheckField,
   ExpressionField,
+  Fold,
   JsonField,
   ListField,
   NumberField,
@@ -457,18 +456,6 @@ export function Converge({ value, names, onChange }: ConvergeProps) {
         </>
       )}
     </>
-  );
-}
-
-function Fold({ title, isOpen, children }: { title: string; isOpen: boolean; children: ReactNode }) {
-  return (
-    <details className="inspector-fold" open={isOpen || undefined}>
-      <summary>
-        <ChevronRight size={14} aria-hidden="true" />
-        {title}
-      </summary>
-      <div className="inspector-section">{children}</div>
-    </details>
   );
 }
 

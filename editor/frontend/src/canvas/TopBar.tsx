@@ -17,6 +17,7 @@ import {
 import { setting, text } from '../graph/document';
 import { usePage, useSlice } from './context';
 import type { Saving } from './editor';
+import { Toolbar } from './Toolbar';
 
 export function TopBar() {
   const { editor, urls } = usePage();
@@ -42,7 +43,7 @@ export function TopBar() {
         <span className="chip">{version === null ? 'Not published' : `Version ${version}`}</span>
         <SaveState />
       </div>
-      <div className="topbar-tools" role="group" aria-label="Edit">
+      <Toolbar className="topbar-tools" label="Edit">
         <IconButton
           icon={Undo2}
           label="Undo"
@@ -64,7 +65,7 @@ export function TopBar() {
           isOff={!can.edit}
           onClick={() => editor.tidy()}
         />
-      </div>
+      </Toolbar>
       <div className="topbar-actions">
         {can.run && (
           <button

@@ -4,7 +4,7 @@ import { type Fields, isFields, setting, text } from '../graph/document';
 import { changeSetting } from '../graph/edits';
 import { ENGINE_MAX_CYCLE } from '../graph/loops';
 import { useEditor, useSlice } from './context';
-import { JsonField, NumberField, SelectField, TextField } from './fields';
+import { Fold, JsonField, NumberField, SelectField, TextField } from './fields';
 import { useErrors } from './Inspector';
 
 export function WorkflowSettings() {
@@ -67,8 +67,7 @@ export function WorkflowSettings() {
           onChange={(inputs) => (inputs === undefined || isFields(inputs)) && change('inputs', inputs)}
         />
       </div>
-      <div className="inspector-section">
-        <h3>Defaults of the steps</h3>
+      <Fold title="Defaults of the steps" isOpen={false}>
         <NumberField
           label="Most executions per loop"
           name="defaults.max_cycle"
@@ -116,7 +115,7 @@ export function WorkflowSettings() {
           ]}
           onChange={(next) => setDefault('execution_mode', next || undefined)}
         />
-      </div>
+      </Fold>
     </>
   );
 }

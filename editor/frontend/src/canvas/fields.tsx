@@ -1,6 +1,6 @@
 /* The controls of the inspector. Each has a label, keeps what is typed until it can be read, and says what is wrong. */
 
-import { SquareFunction } from 'lucide-react';
+import { ChevronRight, SquareFunction } from 'lucide-react';
 import { type ReactNode, useEffect, useId, useRef, useState } from 'react';
 import { isExpression } from '../graph/document';
 import { useSlice } from './context';
@@ -348,5 +348,18 @@ export function ValueOrExpression({
       names={names}
       onChange={(source) => onChange({ $: source })}
     />
+  );
+}
+
+/** Settings few people need: closed until asked for, or when one of them is set. */
+export function Fold({ title, isOpen, children }: { title: string; isOpen: boolean; children: ReactNode }) {
+  return (
+    <details className="inspector-fold" open={isOpen || undefined}>
+      <summary>
+        <ChevronRight size={14} aria-hidden="true" />
+        {title}
+      </summary>
+      <div className="inspector-section">{children}</div>
+    </details>
   );
 }
