@@ -59,21 +59,20 @@ def claim(attempt_id: int, nonce: str, worker: str) -> Claim | None:
     run_id, key = place
 
     def step(unit: Unit) -> Claim | None:
-        if not _take(attempt_id, nonce, worker):
+        task = unit.state.tasks[key]
+        planned = unit.plan.tasks.get(key) or unit.plan.dynamic(key, task.uses, task.settings)
+        limit = planned.timeout or START_TO_CLOSE_SECONDS
+        if not _take(attempt_id, nonce, worker, limit):
             raise Refused
         if not unit.tell(n.TaskStarted(key, unit.at, worker)):
             raise Refused  # the run is paused: the attempt stays where it is
-        task = unit.state.tasks[key]
         if task.status is not TaskStatus.RUNNING:
             _close(attempt_id, Attempt.CANCELLED, unit.moment)
             return None
-        planned = unit.plan.tasks.get(key) or unit.plan.dynamic(key, task.uses, task.settings)
         if kinds.is_inline(planned):
             _close(attempt_id, Attempt.OK, unit.moment)
             unit.carry_out_inline(key)
             return None
-        limit = planned.timeout or START_TO_CLOSE_SECONDS
-        Attempt.objects.filter(pk=attempt_id).update(deadline_at=database.in_seconds(limit + _DEADLINE_GRACE))
         unit.table.load(unit.plan.sources(key))
         row = unit.table.places[key].id
         assert row is not None
@@ -88,11 +87,11 @@ def claim(attempt_id: int, nonce: str, worker: str) -> Claim | None:
         return None
 
 
-def _take(attempt_id: int, nonce: str, worker: str) -> bool:
-    waiting = Attempt.objects.filter(pk=attempt_id, nonce=nonce, state=Attempt.DISPATCHED)
+def _take(attempt_id: int, nonce: str, worker: str, limit: float) -> bool:
+    waiting = Attempt.objects.filter(pk=attempt_id, nonce=nonce, state=Attempt.DISPATCHED, held=False)
     taken = waiting.update(
         state=Attempt.CLAIMED, worker=worker, started_at=database.in_seconds(0),
-        lease_until=database.in_seconds(LEASE_SECONDS),
+        lease_until=database.in_seconds(LEASE_SECONDS), deadline_at=database.in_seconds(limit + _DEADLINE_GRACE),
     )  # fmt: skip
     return taken == 1
 
@@ -110,11 +109,16 @@ class Report:
     inputs: Any = None
 
 
-def finish(attempt_id: int, worker: str, report: Report) -> bool:
+def finish(attempt_id: int, worker: str, report: Report, run_id: int | None = None) -> bool:
     """Record how an attempt went, if `worker` still has it. Otherwise the report is kept as a late result
     for people to see, and changes nothing.
     """
-    run_id = Attempt.objects.values_list("run_id", flat=True).get(pk=attempt_id)
+    if run_id is None:
+        run_id = Attempt.objects.values_list("run_id", flat=True).get(pk=attempt_id)
+    return _finish(attempt_id, worker, report, run_id)
+
+
+def _finish(attempt_id: int, worker: str, report: Report, run_id: int) -> bool:
     news = report.news
 
     def step(unit: Unit) -> bool:

@@ -169,10 +169,11 @@ class Unit:
         attempts = self._new_attempts()
         self.table.save(sorted(self.changed))
         self._keep_attempts(attempts)
+        messages = self._messages(attempts) + self._next_turn(attempts)
         self._keep_timers()
         self._keep_events()
         self._keep_run()
-        transaction.on_commit(partial(_after_commit, self._hint(), self._messages(attempts)))
+        transaction.on_commit(partial(_after_commit, self._hint(), messages))
 
     def _close_attempts(self) -> None:
         """Attempts of tasks that were closed before anybody claimed them; requests to end running bodies."""
@@ -210,6 +211,7 @@ class Unit:
                     queue=settings.queue or DEFAULT_QUEUE,
                     created_at=self.moment,
                     priority=self.run.priority + settings.priority,
+                    held=self.is_sequential and self.state.live > 1,
                     publish_after=self.moment + timedelta(seconds=FAST_SECONDS if fast else 0),
                 )
             )
@@ -286,8 +288,26 @@ class Unit:
         return [
             hooks.DispatchMessage(attempt_id=attempt.pk, nonce=attempt.nonce, queue=attempt.queue)
             for attempt in attempts
-            if attempt.publish_after > attempt.created_at
+            if attempt.publish_after > attempt.created_at and not attempt.held
         ]
+
+    @property
+    def is_sequential(self) -> bool:
+        return self.plan.execution_mode == "sequential"
+
+    def _next_turn(self, made: list[Attempt]) -> list[hooks.DispatchMessage]:
+        """In a run that does one thing at a time: let the most urgent attempt go once nothing is being done."""
+        is_due = any(made_one.held for made_one in made) or any(entry[2] == "running" for entry in self._entries)
+        if not self.is_sequential or not is_due or not self.state.live:
+            return []
+        rows = Attempt.objects.filter(run_id=self.run.pk, state__in=Attempt.OPEN).order_by("priority", "pk")
+        waiting = list(rows.values_list("pk", "nonce", "queue", "state", "held"))
+        if not waiting or any(state == Attempt.CLAIMED or not held for *_, state, held in waiting):
+            return []
+        pk, nonce, queue, *_ = waiting[0]
+        after = self.moment + timedelta(seconds=FAST_SECONDS)
+        Attempt.objects.filter(pk=pk).update(held=False, publish_after=after)
+        return [] if self.state.paused else [hooks.DispatchMessage(attempt_id=pk, nonce=nonce, queue=queue)]
 
     def resume_inline(self) -> None:
         """Take up ready steps that could not be carried out while the run was paused."""

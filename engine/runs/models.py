@@ -211,6 +211,7 @@ class Attempt(models.Model):
     created_at = models.DateTimeField()
     published_at = models.DateTimeField(null=True)
     publish_after = models.DateTimeField()
+    held = models.BooleanField(default=False, help_text="Waits for its turn in a run that does one thing at a time.")
     publish_count = models.PositiveIntegerField(default=0)
     worker = models.CharField(max_length=36, null=True)
     lease_until = models.DateTimeField(null=True)

@@ -94,7 +94,7 @@ def take_stale(limit: int) -> list[Waiting]:
 
 def _due(which: Q) -> QuerySet[Attempt]:
     return Attempt.objects.filter(
-        which, state=Attempt.DISPATCHED, publish_after__lte=database.in_seconds(0), run__paused=False
+        which, state=Attempt.DISPATCHED, held=False, publish_after__lte=database.in_seconds(0), run__paused=False
     )
 
 

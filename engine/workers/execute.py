@@ -150,7 +150,7 @@ def _record(claim: Claim, report: Report) -> bool:
     until = time.monotonic() + RECORD_SECONDS
     while True:
         try:
-            return leases.finish(claim.attempt_id, claim.worker, report)
+            return leases.finish(claim.attempt_id, claim.worker, report, claim.run.pk)
         except (OperationalError, InterfaceError) as down:
             if time.monotonic() > until:
                 log.error("execute: the report of attempt %d could not be kept: %s", claim.attempt_id, down)

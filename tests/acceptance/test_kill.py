@@ -16,6 +16,7 @@ MODULES = "graflow_site.demo,tests.acceptance.gated"
 DOCUMENT: dict[str, Any] = {
     "schema": "graflow/1",
     "name": "Held",
+    "defaults": {"execution_mode": "parallel"},
     "inputs": {"type": "object", "properties": {"folder": {"type": "string"}}},
     "tasks": [
         {"id": "first", "uses": "gated.hold", "params": {"name": "first"}},

@@ -22,12 +22,13 @@ def task(task_id: str, **settings: Any) -> dict[str, Any]:
 
 
 def document(tasks: list[dict[str, Any]], edges: list[Any], **more: Any) -> dict[str, Any]:
-    """A definition; an edge is "a>b" or a whole edge."""
+    """A definition whose tasks run side by side; an edge is "a>b" or a whole edge."""
     drawn = [
         dict(zip(("source", "target"), edge.split(">"), strict=True)) if isinstance(edge, str) else edge
         for edge in edges
     ]
-    return {"schema": "graflow/1", "name": "Test", "tasks": tasks, "edges": drawn, **more}
+    defaults = {"execution_mode": "parallel"}
+    return {"schema": "graflow/1", "name": "Test", "tasks": tasks, "edges": drawn, "defaults": defaults, **more}
 
 
 class Driver:

@@ -170,6 +170,21 @@ def test_the_most_urgent_attempt_goes_first(driver: Driver) -> None:
     driver_run.work("late", "early", "middle")
 
 
+def test_a_sequential_run_does_one_thing_at_a_time(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(hooks, "dispatch", lambda messages: sent.extend(message.attempt_id for message in messages))
+    body = document([task("a"), task("b"), task("c"), task("z")], ["a>z", "b>z", "c>z"])
+    run = driver.start(body | {"defaults": {"execution_mode": "sequential"}})
+    for count, key in enumerate(("a", "b", "c", "z"), 1):
+        assert Attempt.objects.get(pk=sent[-1]).key == key
+        waiting = [attempt for attempt in run.open() if attempt.key != key]
+        claim = run.claim(key)
+        assert [leases.claim(attempt.pk, attempt.nonce, WORKER) for attempt in waiting] == [None] * len(waiting)
+        finish(claim, n.TaskFinished(key, 0.0, count))
+        assert len(sent) == min(count + 1, 4)
+    assert run.status == "succeeded"
+
+
 def test_hooks_are_called_after_the_commit_and_may_fail(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[Any] = []
 
