@@ -51,7 +51,15 @@ def name_for_worker(task_id: str, func: Callable[..., Any]) -> str:
     found = reference(task_id, func)
     if isinstance(func, TaskWrapper) and registry.tasks().get(func.name) is func:
         return func.name
-    return found
+    module, _, path = found.partition(":")
+    return f"{_main_name()}:{path}" if module == "__main__" else found
+
+
+def _main_name() -> str:
+    """What the running script is called where it is imported instead."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    return spec.name if spec is not None else Path(str(getattr(main, "__file__", "__main__"))).stem
 
 
 def resolve(text: str) -> Callable[..., Any]:
@@ -65,7 +73,7 @@ def resolve_loaded(text: str) -> Callable[..., Any]:
     if text in registry.tasks():
         return registry.tasks()[text]
     module_name, _, path = text.partition(":")
-    module = sys.modules.get(module_name)
+    module = sys.modules.get("__main__" if module_name == _main_name() else module_name)
     if module is None:
         raise WorkflowStateError(f"There is no function {text!r} here: module {module_name!r} was not imported.")
     return _found(module, path, text)
