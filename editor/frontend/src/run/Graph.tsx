@@ -24,6 +24,7 @@ const MOST = 2;
 const LEAST = 0.1;
 const FIT_MOST = 1.1;
 const STEP = 1.25;
+const SETTLE_MS = 250;
 
 interface View {
   readonly x: number;
@@ -40,6 +41,7 @@ interface GraphProps {
 
 export function Graph({ store, plan, selected, onSelect }: GraphProps) {
   const stage = useRef<HTMLElement>(null);
+  const layer = useRef<HTMLDivElement>(null);
   const taskIds = useRun(store, (run) => run.taskIds);
   const drawing = useMemo(() => {
     const made = taskIds.flatMap((id) => {
@@ -48,7 +50,7 @@ export function Graph({ store, plan, selected, onSelect }: GraphProps) {
     });
     return draw(plan.graph, plan.places, plan.loopEdges, made);
   }, [plan, taskIds, store]);
-  const { view, zoomBy, fit } = useView(stage, drawing.bounds);
+  const { zoomBy, fit } = useView(stage, layer, drawing.bounds);
   const order = useMemo(() => readingOrder(drawing), [drawing]);
   const [focused, setFocused] = useState<string | null>(null);
   const tabStop = focused ?? selected ?? order[0] ?? null;
@@ -64,10 +66,7 @@ export function Graph({ store, plan, selected, onSelect }: GraphProps) {
 
   return (
     <section className="graph" ref={stage} aria-label="Graph of the run">
-      <div
-        className="graph-layer"
-        style={{ transform: `translate(${view.x}px, ${view.y}px) scale(${view.zoom})` }}
-      >
+      <div className="graph-layer" ref={layer}>
         {drawing.groups.map((group) => (
           <GroupFrame key={group.id} group={group} />
         ))}
@@ -307,41 +306,58 @@ function neighbour(nodes: ReadonlyMap<string, Box>, from: string, key: string): 
   return best;
 }
 
-function useView(stage: RefObject<HTMLElement | null>, bounds: Box) {
-  const [view, setView] = useState<View>({ x: 0, y: 0, zoom: 1 });
+/** Where the layer stands. Kept outside React's state: a pan writes one style and renders nothing. */
+function useView(stage: RefObject<HTMLElement | null>, layer: RefObject<HTMLDivElement | null>, bounds: Box) {
+  const view = useRef<View>({ x: 0, y: 0, zoom: 1 });
   const touched = useRef(false);
-  const first = useRef(bounds);
+  const wanted = useRef(bounds);
+  const settle = useRef(0);
 
+  const put = useCallback(
+    (next: View) => {
+      const element = layer.current;
+      view.current = next;
+      if (!element) return;
+      element.style.transform = `translate(${next.x}px, ${next.y}px) scale(${next.zoom})`;
+      // While it moves, the layer is a picture of its own; at rest it is drawn anew, sharp at its zoom.
+      element.classList.add('graph-layer--moving');
+      window.clearTimeout(settle.current);
+      settle.current = window.setTimeout(() => element.classList.remove('graph-layer--moving'), SETTLE_MS);
+    },
+    [layer],
+  );
   const show = useCallback(
     (box: Box) => {
       const room = stage.current?.getBoundingClientRect();
       if (!room || room.width === 0) return;
       const scale = Math.min((room.width - 2 * MARGIN) / box.width, (room.height - 2 * MARGIN) / box.height);
       const zoom = Math.min(FIT_MOST, Math.max(LEAST, scale));
-      setView({
+      put({
         zoom,
         x: (room.width - box.width * zoom) / 2 - box.x * zoom,
         y: (room.height - box.height * zoom) / 2 - box.y * zoom,
       });
     },
-    [stage],
+    [stage, put],
   );
-  const zoomAt = useCallback((factor: number, x: number, y: number) => {
-    touched.current = true;
-    setView((now) => {
+  const zoomAt = useCallback(
+    (factor: number, x: number, y: number) => {
+      touched.current = true;
+      const now = view.current;
       const zoom = Math.min(MOST, Math.max(LEAST, now.zoom * factor));
       const by = zoom / now.zoom;
-      return { zoom, x: x - (x - now.x) * by, y: y - (y - now.y) * by };
-    });
-  }, []);
+      put({ zoom, x: x - (x - now.x) * by, y: y - (y - now.y) * by });
+    },
+    [put],
+  );
 
   // Fits once, and again when the window changes as long as nobody has moved the view.
   useLayoutEffect(() => {
     const element = stage.current;
     if (!element) return;
-    show(first.current);
+    show(wanted.current);
     const watch = new ResizeObserver(() => {
-      if (!touched.current) show(first.current);
+      if (!touched.current) show(wanted.current);
     });
     watch.observe(element);
     return () => watch.disconnect();
@@ -350,25 +366,21 @@ function useView(stage: RefObject<HTMLElement | null>, bounds: Box) {
   useEffect(() => {
     const element = stage.current;
     if (!element) return;
-    return panAndZoom(
-      element,
-      (dx, dy) => {
-        touched.current = true;
-        setView((now) => ({ ...now, x: now.x + dx, y: now.y + dy }));
-      },
-      zoomAt,
-    );
-  }, [stage, zoomAt]);
+    const pan = (dx: number, dy: number): void => {
+      touched.current = true;
+      put({ ...view.current, x: view.current.x + dx, y: view.current.y + dy });
+    };
+    return panAndZoom(element, pan, zoomAt);
+  }, [stage, put, zoomAt]);
 
   return {
-    view,
     zoomBy: (factor: number) => {
       const room = stage.current?.getBoundingClientRect();
       zoomAt(factor, (room?.width ?? 0) / 2, (room?.height ?? 0) / 2);
     },
     fit: () => {
       touched.current = false;
-      first.current = bounds;
+      wanted.current = bounds;
       show(bounds);
     },
   };
