@@ -39,6 +39,8 @@ const EDGE_TYPES = { flow: Flow };
 const GRID = 24;
 /** From this many steps on only what is in view is kept in the page. */
 const MANY = 150;
+/** Below this zoom small texts cannot be read, so they are not drawn. */
+const FAR = 0.45;
 export const DRAG_TYPE = 'application/x-graflow-step';
 const FIT = { padding: 0.18, maxZoom: 1.1, minZoom: 0.2 };
 const NOTHING: ReadonlyMap<string, Point> = new Map();
@@ -176,6 +178,8 @@ export function Canvas({ stage }: { stage: RefObject<HTMLDivElement | null> }) {
         fitView
         fitViewOptions={FIT}
         zoomOnDoubleClick={false}
+        elevateNodesOnSelect={false}
+        elevateEdgesOnSelect={false}
         proOptions={{ hideAttribution: true }}
       />
       {graph.nodes.length === 0 && <EmptyCanvas />}
@@ -214,6 +218,7 @@ function useReveal(scene: Scene): void {
 /** The dots follow the view by two properties: no element is drawn anew. */
 function paintGrid(host: HTMLElement | null, { x, y, zoom }: Viewport): void {
   const step = zoom < 0.5 ? GRID * 2 : GRID;
+  host?.toggleAttribute('data-far', zoom < FAR);
   host?.style.setProperty('--grid-x', `${x}px`);
   host?.style.setProperty('--grid-y', `${y}px`);
   host?.style.setProperty('--grid-step', `${step * zoom}px`);
@@ -322,6 +327,7 @@ function drawnNodes(
       type: 'step',
       data,
       selected: selection.has(node.id),
+      zIndex: selection.has(node.id) ? 2 : 1,
       ...placed(box),
       ariaLabel: data.label,
     };
@@ -366,7 +372,8 @@ function drawnEdges(
       bound: loop ? boundText(loop.bound) : '',
       boundTitle: loop ? boundReason(loop.bound) : '',
       worst: worst.get(edge.id)?.severity,
-      canEdit,
+      // A button on each of a thousand edges would make every move of the view slow.
+      canAdd: canEdit && !loop && (graph.edges.length <= MANY || selection.has(edge.id)),
     };
     const { id, source, target } = edge;
     const selected = selection.has(id);

@@ -16,7 +16,7 @@ export type FlowData = {
   readonly bound: string;
   readonly boundTitle: string;
   readonly worst: 'error' | 'warning' | undefined;
-  readonly canEdit: boolean;
+  readonly canAdd: boolean;
 };
 
 export type FlowEdge = Edge<FlowData, 'flow'>;
@@ -47,47 +47,49 @@ export const Flow = memo(function Flow({ id, data, selected }: EdgeProps<FlowEdg
           transform={`translate(${way.tip.x} ${way.tip.y}) rotate(${way.turn})`}
         />
       </g>
-      <EdgeLabelRenderer>
-        <div
-          className="flow-label nodrag nopan"
-          data-selected={selected || undefined}
-          style={{ transform: `translate(-50%, -50%) translate(${way.middle.x}px, ${way.middle.y}px)` }}
-          onPointerDown={choose}
-        >
-          {isLoop && (
-            <span className="flow-badge" title={`At most ${data.boundTitle}`}>
-              <RotateCw size={11} aria-hidden="true" />
-              {data.bound}
-            </span>
-          )}
-          {on !== 'success' && (
-            <span className="flow-on" data-on={on}>
-              {on}
-            </span>
-          )}
-          {when && (
-            <span className="flow-when" title={when}>
-              {when.length > LONGEST_CONDITION ? `${when.slice(0, LONGEST_CONDITION - 1)}…` : when}
-            </span>
-          )}
-          {data.converges && <span className="flow-when">until steady</span>}
-          {!isLoop && data.canEdit && (
-            <button
-              type="button"
-              tabIndex={-1}
-              className="flow-add"
-              aria-label="Add a step here"
-              title="Add a step here"
-              onClick={(event) => {
-                const { right, top } = event.currentTarget.getBoundingClientRect();
-                editor.store.setState({ quickAdd: { edge: id, anchor: { x: right + 6, y: top } } });
-              }}
-            >
-              <Plus size={12} aria-hidden="true" />
-            </button>
-          )}
-        </div>
-      </EdgeLabelRenderer>
+      {(isLoop || on !== 'success' || when || data.canAdd) && (
+        <EdgeLabelRenderer>
+          <div
+            className="flow-label nodrag nopan"
+            data-selected={selected || undefined}
+            style={{ transform: `translate(-50%, -50%) translate(${way.middle.x}px, ${way.middle.y}px)` }}
+            onPointerDown={choose}
+          >
+            {isLoop && (
+              <span className="flow-badge" title={`At most ${data.boundTitle}`}>
+                <RotateCw size={11} aria-hidden="true" />
+                {data.bound}
+              </span>
+            )}
+            {on !== 'success' && (
+              <span className="flow-on" data-on={on}>
+                {on}
+              </span>
+            )}
+            {when && (
+              <span className="flow-when" title={when}>
+                {when.length > LONGEST_CONDITION ? `${when.slice(0, LONGEST_CONDITION - 1)}…` : when}
+              </span>
+            )}
+            {data.converges && <span>until steady</span>}
+            {data.canAdd && (
+              <button
+                type="button"
+                tabIndex={-1}
+                className="flow-add"
+                aria-label="Add a step here"
+                title="Add a step here"
+                onClick={(event) => {
+                  const { right, top } = event.currentTarget.getBoundingClientRect();
+                  editor.store.setState({ quickAdd: { edge: id, anchor: { x: right + 6, y: top } } });
+                }}
+              >
+                <Plus size={12} aria-hidden="true" />
+              </button>
+            )}
+          </div>
+        </EdgeLabelRenderer>
+      )}
     </>
   );
 });

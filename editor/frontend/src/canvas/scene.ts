@@ -30,6 +30,8 @@ const LANE_FIRST = 40;
 const LANE_STEP = 30;
 const CORNER = 14;
 const TIP = 7;
+/** How far from the middle a step's loop to itself leaves and arrives. */
+const OWN = 92;
 
 export function sceneOf(graph: Graph, analysis: Analysis, moved: ReadonlyMap<string, Point>): Scene {
   const boxes = new Map<string, Box>();
@@ -101,8 +103,8 @@ function loopWays(
       return count * 18;
     };
     const isOwn = edge.source === edge.target;
-    const from = { x: middleX(source) + (isOwn ? 44 : shift(edge.source)), y: source.y + source.height };
-    const tip = { x: middleX(target) - (isOwn ? 44 : shift(edge.target)), y: target.y + target.height + 2 };
+    const from = { x: middleX(source) + (isOwn ? OWN : shift(edge.source)), y: source.y + source.height };
+    const tip = { x: middleX(target) - (isOwn ? OWN : shift(edge.target)), y: target.y + target.height + 2 };
     ways.set(edge.id, laneWay(from, tip, y));
   }
   return ways;
@@ -127,7 +129,7 @@ function spanOf(edge: GraphEdge, boxes: ReadonlyMap<string, Box>) {
   const source = boxes.get(edge.source) as Box;
   const target = boxes.get(edge.target) as Box;
   const ends = [middleX(source), middleX(target)];
-  const margin = edge.source === edge.target ? 44 : 0;
+  const margin = edge.source === edge.target ? OWN : 0;
   return { edge, source, target, left: Math.min(...ends) - margin, right: Math.max(...ends) + margin };
 }
 

@@ -112,8 +112,8 @@ export function cycleOf(graph: Graph, id: string): Set<string> {
 /** What the bound is, in words: where it comes from decides where to change it. */
 export function boundReason(bound: Bound): string {
   const limit = bound.limit === 0 ? 'no limit' : `${bound.limit} executions`;
-  if (bound.from === 'step') return `${limit}, set on the step ${bound.head}`;
-  if (bound.from === 'code') return `${limit}, set in the code of ${bound.head}`;
+  if (bound.from === 'step') return `${limit}, set on “${bound.head}”`;
+  if (bound.from === 'code') return `${limit}, set in the code of “${bound.head}”`;
   if (bound.from === 'workflow') return `${limit}, the workflow's default`;
   return `${limit}, the engine's default`;
 }
