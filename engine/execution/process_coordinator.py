@@ -6,10 +6,12 @@ a client of it there, so that participants can signal, and others wait, from any
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any, Self
 
@@ -113,15 +115,15 @@ class _Door:
         self.secret = secrets.token_bytes(32)
         self._listener = Listener(authkey=self.secret)
         self.address = self._listener.address
-        threading.Thread(target=self._welcome, name="graflow-barriers", daemon=True).start()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._welcome, name="graflow-barriers", daemon=True)
+        self._thread.start()
 
     def _welcome(self) -> None:
-        while True:
+        while not self._is_closing:
             try:
                 line = self._listener.accept()
-            except Exception as error:  # a stranger, or the end: the listener's socket is closed
-                if isinstance(error, OSError):
-                    return
+            except (OSError, EOFError, AuthenticationError):  # a stranger, or one who hung up
                 continue
             threading.Thread(target=self._serve, args=(line,), daemon=True).start()
 
@@ -130,9 +132,16 @@ class _Door:
             try:
                 name, *arguments = line.recv()
                 reply = (True, self._calls[name](*arguments))
+            except EOFError:  # whoever called has hung up
+                return
             except Exception as error:  # raised again where the call was made
                 reply = (False, error)
-            line.send(reply)
+            with contextlib.suppress(OSError):
+                line.send(reply)
 
     def close(self) -> None:
+        self._is_closing = True
+        with contextlib.suppress(OSError, EOFError, AuthenticationError):
+            Client(self.address, authkey=self.secret).close()  # wakes the thread that waits for the next caller
+        self._thread.join()
         self._listener.close()

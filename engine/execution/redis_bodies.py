@@ -18,7 +18,8 @@ class RedisBodies(RemoteBodies):
     ) -> None:
         for name, value in context.state.inputs.items():
             check_job(task_ids[0] if task_ids else "", f"the input {name!r}", value)
-        client = connect(config)
+        client = self._client = connect(config)
+        self._is_own_client = config.get("redis_client") is None
         ping(client)
         prefix = new_prefix(config.get("prefix"))
         pool = RedisPool(client, prefix=prefix, queue=config.get("queue"), width=width, lease=config.get("lease"))
@@ -35,3 +36,5 @@ class RedisBodies(RemoteBodies):
         super().close(now=now)
         self._context.channels = self._own
         self._mirror.clear()
+        if self._is_own_client:
+            self._client.close()

@@ -39,6 +39,7 @@ class RedisCoordinator(TaskCoordinator):
     ) -> None:  # fmt: skip
         super().__init__()
         self._client = redis_client if redis_client is not None else connect({"url": url} if url else {})
+        self._is_own_client = redis_client is None
         ping(self._client)
         self.prefix = prefix or new_prefix()
         self._keys = Keys(self.prefix)
@@ -53,7 +54,9 @@ class RedisCoordinator(TaskCoordinator):
         """`redis_client`, `url` or `host port db`; `prefix` is what the run's own prefix begins with."""
         values = dict(config)
         prefix = new_prefix(values.get("prefix"))
-        return cls(connect(values), prefix=prefix, queue=values.get("queue"), lease=values.get("lease"))
+        made = cls(connect(values), prefix=prefix, queue=values.get("queue"), lease=values.get("lease"))
+        made._is_own_client = values.get("redis_client") is None
+        return made
 
     # -- barriers ---------------------------------------------------------------------------------------------
 
@@ -120,3 +123,5 @@ class RedisCoordinator(TaskCoordinator):
             pool.close(now=now)
         for barrier_id in list(self._own):
             self.cleanup_barrier(barrier_id)
+        if self._is_own_client:
+            self._client.close()

@@ -74,6 +74,10 @@ class RedisPool:
         self._client, self._keys, self._queue = client, Keys(prefix), queue or QUEUE
         self._lease = lease or LEASE_SECONDS
         self._app = make_app(url_of(client), self._queue)
+        # A connection of our own: those that Celery keeps for itself would stay open after the run.
+        self._broker = self._app.connection_for_write()
+        self._producer: Any = None
+        self._sending = threading.Lock()
         self._recall = script(client, "recall")
         self._lock = threading.Lock()
         self._sent: dict[str, _Sent] = {}
@@ -95,9 +99,15 @@ class RedisPool:
         with self._lock:
             self._sent[job_id] = _Sent(job, future, time.monotonic())
         how = {"prefix": self._keys.prefix, "job": job_id, "lease": self._lease, "timeout": job.timeout}
-        self._app.send_task(JOB_NAME, args=[job.function, job.payload], kwargs=how, task_id=job_id, retry=True)
+        self._send(job_id, [job.function, job.payload], how)
         self._listen()
         return future
+
+    def _send(self, job_id: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        with self._sending:
+            if self._producer is None:
+                self._producer = self._app.amqp.Producer(self._broker)
+            self._app.send_task(JOB_NAME, args=args, kwargs=kwargs, task_id=job_id, retry=True, producer=self._producer)
 
     def close(self, *, now: bool = False) -> None:
         """Take back what no worker has begun, let the rest end or give it up, and leave nothing in Redis."""
@@ -110,6 +120,8 @@ class RedisPool:
         if listener is not None:
             listener.join()
         self._client.delete(self._keys.open, self._keys.inbox)
+        with self._sending:
+            self._broker.release()
         self._app.close()
 
     # -- what workers tell ------------------------------------------------------------------------------------

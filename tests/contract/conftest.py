@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import threading
 import uuid
 from collections.abc import Iterator
 
@@ -58,10 +59,16 @@ def _backend(request: pytest.FixtureRequest, redis_url: str) -> Backend:
 @pytest.fixture
 def nothing_left(redis_client: redis.Redis) -> Iterator[None]:
     """What a test leaves in Redis, in threads or in processes fails it."""
-    keys, processes = set(redis_client.keys("*")), _children()
+    keys, processes, threads = set(redis_client.keys("*")), _children(), _threads()
     yield
+    eventually(lambda: _threads() <= threads, lambda: f"left: {_threads() - threads}")
     eventually(lambda: set(redis_client.keys("*")) <= keys, lambda: f"left: {set(redis_client.keys('*')) - keys}")
     eventually(lambda: _children() <= processes, lambda: f"left: {_children() - processes}")
+
+
+def _threads() -> set[str]:
+    """Ours and those of pools; a thread's name is unique enough."""
+    return {f"{thread.name} {thread.ident}" for thread in threading.enumerate() if "graflow" in thread.name}
 
 
 def _children() -> set[int]:

@@ -239,6 +239,20 @@ def other_redis():
     server.stop()
 
 
+def test_no_connection_stays_open(other_redis):
+    backend = Backend(CoordinationBackend.REDIS, {"url": other_redis})
+    with redis.Redis.from_url(other_redis) as client:
+        with backend.coordinator() as coordinator:
+            coordinator.create_barrier("b", 1)
+            coordinator.wait_barrier("b", timeout=0)
+            coordinator.submit(TaskSpec("x", w.add, args=(1,)))
+        with backend.workflow() as wf:
+            wf.add(w.start)
+            threading.Timer(0.3, wf.stop).start()
+            wf.execute()
+        eventually(lambda: client.info("clients")["connected_clients"] == 1)
+
+
 def test_a_redis_that_forgets_everything_costs_an_attempt(other_redis, worker_queue, tmp_path):
     backend = Backend(CoordinationBackend.REDIS, {"url": other_redis, "queue": worker_queue, "lease": 1.5})
     with worker(other_redis, worker_queue, tmp_path / "log"), redis.Redis.from_url(other_redis) as client:
