@@ -255,18 +255,21 @@ def renew(worker: str, active: Iterable[int]) -> Unwanted:
     return Unwanted(cancelled, tuple(overdue))
 
 
-def reap() -> int:
-    """Take back the attempts whose lease is over; how many there were."""
+def overdue() -> list[int]:
+    """Claimed attempts whose lease is over."""
     over = Attempt.objects.filter(state=Attempt.CLAIMED, lease_until__lt=database.in_seconds(0))
-    ids = list(over.order_by("lease_until").values_list("pk", flat=True)[:_REAP_BATCH])
-    return sum(lost(attempt_id, expired=True, why="its worker did not renew the lease") for attempt_id in ids)
+    return list(over.order_by("lease_until").values_list("pk", flat=True)[:_REAP_BATCH])
 
 
-def lose_orphans() -> int:
-    """Take back at once what dead workers had claimed: for the start of an engine beside a SQLite file, where
-    the system knows which workers are alive. How many there were.
+def reap(attempt_id: int) -> bool:
+    """Take back an attempt whose lease is over; False when it was renewed, finished or taken back meanwhile."""
+    return lost(attempt_id, expired=True, why="its worker did not renew the lease")
+
+
+def orphans() -> list[int]:
+    """What dead workers had claimed: for the start of an engine beside a SQLite file, where the system knows
+    which workers are alive, so that nobody has to wait for a lease.
     """
     claimed = Attempt.objects.filter(state=Attempt.CLAIMED)
     dead = [name for name in set(claimed.values_list("worker", flat=True)) if not database.is_alive(f"worker-{name}")]
-    ids = list(claimed.filter(worker__in=dead).order_by("pk").values_list("pk", flat=True))
-    return sum(lost(attempt_id, why="its worker was gone when the engine started") for attempt_id in ids)
+    return list(claimed.filter(worker__in=dead).order_by("pk").values_list("pk", flat=True))

@@ -192,7 +192,7 @@ class Unit:
         wanted = [key for key in dict.fromkeys(self._attempts) if self.state.tasks[key].status is TaskStatus.READY]
         if not wanted:
             return []
-        room = WINDOW - Attempt.objects.filter(state=Attempt.DISPATCHED)[: WINDOW + 1].count() if wanted else 0
+        room = WINDOW - _waiting()
         made: list[Attempt] = []
         for key in wanted:
             task, place = self.state.tasks[key], self.table.places.setdefault(key, Place())
@@ -400,6 +400,12 @@ def _open(run_id: int, keys: tuple[str, ...], skip_locked: bool) -> Unit:
     if keys:
         table.load({*keys, *(follower for key in keys for follower in plan.successors(key))})
     return Unit(run, plan, state, max(database.now().timestamp(), run.last_at))
+
+
+def _waiting() -> int:
+    """Attempts that are on the wire or about to be; counted only as far as the window reaches."""
+    going = Attempt.objects.filter(state=Attempt.DISPATCHED, held=False, run__paused=False)
+    return going[: WINDOW + 1].count()
 
 
 def _small(data: dict[str, Any] | None) -> dict[str, Any] | None:

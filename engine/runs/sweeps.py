@@ -34,20 +34,29 @@ class Waiting(NamedTuple):
     publish_count: int
 
 
-def fire_timers() -> int:
-    """Fire the timers that are due, one transaction per run; how many there were."""
+class DueTimers(NamedTuple):
+    """The timers of one run that are due: (row id, task, token) each."""
+
+    run_id: int
+    timers: list[tuple[int, str, str]]
+
+
+def due_timers() -> list[DueTimers]:
+    """Timers that are due, by run."""
     due = Timer.objects.filter(fired_at=None, due_at__lte=database.in_seconds(0)).order_by("due_at")
     rows = sorted(due.values_list("run_id", "pk", "key", "token")[:BATCH], key=lambda row: row[0])
-    fired = 0
-    for run_id, timers in groupby(rows, key=lambda row: row[0]):
-        fired += _fire(run_id, [(pk, key or "", token) for _, pk, key, token in timers])
-    return fired
+    return [
+        DueTimers(run_id, [(pk, key or "", token) for _, pk, key, token in timers])
+        for run_id, timers in groupby(rows, key=lambda row: row[0])
+    ]
 
 
-def _fire(run_id: int, timers: list[tuple[int, str, str]]) -> int:
+def fire(due: DueTimers) -> int:
+    """Ring the timers of one run in one transaction; how many were still to ring."""
+
     def step(unit: Unit) -> int:
         fired = 0
-        for pk, key, token in timers:
+        for pk, key, token in due.timers:
             if Timer.objects.filter(pk=pk, fired_at=None).update(fired_at=unit.moment) != 1:
                 continue
             fired += 1
@@ -56,7 +65,7 @@ def _fire(run_id: int, timers: list[tuple[int, str, str]]) -> int:
         return fired
 
     try:
-        return change(run_id, step, keys=tuple(key for _, key, _ in timers), skip_locked=True)
+        return change(due.run_id, step, keys=tuple(key for _, key, _ in due.timers), skip_locked=True)
     except (Locked, Refused):
         return 0
 

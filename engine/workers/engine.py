@@ -13,9 +13,9 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
@@ -28,6 +28,8 @@ from engine.runs.models import SchedulerBeat, WorkerInstance
 from engine.workers.wire import Sender, depth
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 IDLE_SECONDS = 1.0
 BUSY_SECONDS = 0.05
@@ -54,7 +56,7 @@ class Engine:
 
     def run(self) -> None:
         if not database.on_postgresql():
-            self._guarded(lambda: _told("lost with their workers", leases.lose_orphans()))
+            self._guarded(lambda: _told("lost with their workers", sum(_each(leases.lost, leases.orphans()))))
         while not self._stop.is_set():
             busy = self._guarded(self.round)
             self._stop.wait(BUSY_SECONDS if busy else IDLE_SECONDS)
@@ -71,9 +73,9 @@ class Engine:
         if now >= self._next_trim:
             self._next_trim = now + TRIM_SECONDS
             _trim()
-        work = sweeps.fire_timers()
-        work += _told("whose lease was over", leases.reap())
-        work += sum(inbox.expire(pk) for pk in sweeps.overdue_feedback())
+        work = sum(_each(sweeps.fire, sweeps.due_timers()))
+        work += _told("whose lease was over", sum(_each(leases.reap, leases.overdue())))
+        work += sum(_each(inbox.expire, sweeps.overdue_feedback()))
         return self._relay() or work > 0
 
     def _guarded(self, work: Callable[[], Any]) -> Any:
@@ -143,6 +145,19 @@ class Engine:
         self._epoch = epoch
         if changed:
             _told("to publish again for a new broker", sweeps.forget_published())
+
+
+def _each(change: Callable[[T], int], things: Iterable[T]) -> list[int]:
+    """Change one after another; a run that cannot be changed must not keep the others waiting."""
+    done: list[int] = []
+    for thing in things:
+        try:
+            done.append(change(thing))
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # whatever is wrong with one run, it is said and the next one is served
+            log.exception("engine: %r could not be carried out", thing)
+    return done
 
 
 def _told(what: str, count: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection
 
 from engine.core import news as n
-from engine.runs import api, leases
+from engine.runs import api, leases, sweeps
 from engine.runs.models import Attempt, RunTask
 from engine.runs.models import Run as RunRow
 
@@ -90,6 +90,16 @@ class Run:
 
 def finish(claim: leases.Claim, news: Any, worker: str = WORKER) -> bool:
     return leases.finish(claim.attempt_id, worker, leases.Report(news=news))
+
+
+def reap() -> int:
+    """What the engine process does about leases that are over."""
+    return sum(leases.reap(attempt_id) for attempt_id in leases.overdue())
+
+
+def fire_timers() -> int:
+    """What the engine process does about timers that are due."""
+    return sum(sweeps.fire(due) for due in sweeps.due_timers())
 
 
 def at_once(count: int, do: Callable[[int], Any]) -> list[Any]:

@@ -14,7 +14,7 @@ from engine.runs import api, hooks, leases, sweeps
 from engine.runs.models import Attempt, FeedbackDecision, RunTask
 
 from . import tasks_here  # noqa: F401  registers the functions
-from .driver import WORKER, Driver, at_once, document, finish, task
+from .driver import WORKER, Driver, at_once, document, finish, reap, task
 
 ONE = document([task("a")], [])
 ASK = document([{"id": "ask", "kind": "approval", "data": {"price": 3}}, task("z")], ["ask>z"])
@@ -53,9 +53,9 @@ def test_a_finish_counts_once_and_only_from_the_claimant(driver: Driver) -> None
 def test_an_expired_lease_gives_the_task_to_another_worker_and_fences_the_first(driver: Driver) -> None:
     run = driver.start(ONE)
     frozen = run.claim("a", "frozen")
-    assert leases.reap() == 0
+    assert reap() == 0
     lease_is_over()
-    assert leases.reap() == 1
+    assert reap() == 1
     assert (run.task("a").status, run.task("a").lost_count) == ("ready", 1)
     second = run.claim("a", "fresh")
     assert not finish(frozen, n.TaskFinished("a", 0.0, "zombie"), "frozen")
@@ -68,7 +68,7 @@ def test_a_heartbeat_renews_exactly_what_it_names(driver: Driver) -> None:
     kept, dropped = run.claim("a"), run.claim("b")
     lease_is_over()
     leases.renew(WORKER, [kept.attempt_id])
-    assert leases.reap() == 1
+    assert reap() == 1
     assert (run.task("a").status, run.task("b").status) == ("running", "ready")
     assert not finish(dropped, n.TaskFinished("b", 0.0, 1))
     finish(kept, n.TaskFinished("a", 0.0, 1))
@@ -80,7 +80,7 @@ def test_a_body_that_kills_every_worker_ends_the_task(driver: Driver) -> None:
     for _ in range(4):
         run.claim("a")
         lease_is_over()
-        leases.reap()
+        reap()
     assert run.status == "failed"
     assert run.task("a").error.startswith("worker_lost")
 

@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from engine.core import news as n
 from engine.core.errors import Conflict, Gone, InvalidInput, NotFound
-from engine.runs import api, sweeps
+from engine.runs import api, leases, sweeps
 from engine.runs.models import Attempt, FeedbackRequest, RunEvent, RunTask, Timer
 
 from . import tasks_here  # noqa: F401  registers the functions
-from .driver import Driver, document, finish, task
+from .driver import Driver, document, finish, fire_timers, task
 
 DIAMOND = document([task("a"), task("b"), task("c"), task("d")], ["a>b", "a>c", "b>d", "c>d"])
 REVIEWED = document(
@@ -69,10 +69,10 @@ def test_a_retry_waits_for_its_timer(driver: Driver) -> None:
     run = driver.start(RETRIED)
     run.fail("a")
     assert run.task("a").status == "retry_waiting"
-    assert sweeps.fire_timers() == 0
+    assert fire_timers() == 0
     Timer.objects.update(due_at=timezone.now() - timedelta(seconds=1))
-    assert sweeps.fire_timers() == 1
-    assert sweeps.fire_timers() == 0
+    assert fire_timers() == 1
+    assert fire_timers() == 0
     assert (run.task("a").status, run.task("a").attempt) == ("ready", 2)
     run.fail("a")
     assert run.status == "failed"
@@ -83,7 +83,7 @@ def test_a_timer_of_an_earlier_try_is_void(driver: Driver) -> None:
     run = driver.start(document([task("a", max_retries=2)], []))
     run.fail("a")
     Timer.objects.update(token="1.7", due_at=timezone.now() - timedelta(seconds=1))
-    sweeps.fire_timers()
+    fire_timers()
     assert run.task("a").status == "retry_waiting"
     api.stop_run(driver.boss, run.id)
 
@@ -115,8 +115,6 @@ def test_an_ended_run_cannot_be_stopped(driver: Driver) -> None:
 
 
 def test_nothing_is_claimed_while_a_run_is_paused(driver: Driver) -> None:
-    from engine.runs import leases
-
     run = driver.start(REVIEWED)
     waiting = run.open()[0]
     api.pause_run(driver.boss, run.id)
@@ -181,6 +179,23 @@ def test_a_retried_run_keeps_what_worked(driver: Driver) -> None:
     )
     assert api.task_detail(driver.boss, again.id, "a").result == {"kept": 1}
     api.stop_run(driver.boss, again.id)
+
+
+def test_a_run_whose_code_is_gone_can_still_be_looked_at_and_stopped(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.core import registry
+    from engine.runs import plans
+
+    run = driver.start(document([task("a", max_retries=1, params={"value": 1}), task("b")], ["a>b"]))
+    monkeypatch.delitem(registry._tasks, "test.echo")
+    plans.forget()
+    assert run.claim("a").task.max_retries == 1
+    assert "test.echo" not in registry.tasks()
+    api.stop_run(driver.boss, run.id)
+    assert run.status == "stopping"
+    leases.lost(Attempt.objects.get(key="a").pk)
+    assert run.status == "stopped"
 
 
 def test_steps_without_a_function_run_in_place(driver: Driver) -> None:

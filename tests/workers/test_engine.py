@@ -12,12 +12,11 @@ import pytest
 from django.utils import timezone
 from redis import Redis
 
-from engine.runs import leases
 from engine.runs.models import Attempt, SchedulerBeat
 from engine.workers.engine import EPOCH_KEY, Engine
 from engine.workers.jobs import run_attempt
 from engine.workers.wire import celery_queue
-from tests.runs.driver import Driver, Run, document
+from tests.runs.driver import Driver, Run, document, reap
 
 from . import bodies  # noqa: F401  registers the functions
 
@@ -104,4 +103,4 @@ def test_an_idle_engine_asks_little(driver: Driver, redis: Redis, django_assert_
     engine.round()
     with django_assert_max_num_queries(5):
         engine.round()
-    assert leases.reap() == 0
+    assert reap() == 0
