@@ -15,9 +15,9 @@ const PAGE = 500;
 
 function sourceOf(id: string): RunSource {
   return {
-    snapshot: async () => parseRun(await getJson(`/api/v1/runs/${id}/`)),
+    snapshot: async () => parseRun(await getJson(`runs/${id}/`)),
     eventsAfter: async (after) => {
-      const answer = await getJson(`/api/v1/runs/${id}/events/?after=${after}&limit=${PAGE}`);
+      const answer = await getJson(`runs/${id}/events/?after=${after}&limit=${PAGE}`);
       return list(answer.results).map(parseEvent);
     },
   };
