@@ -177,6 +177,7 @@ DJANGO_VITE = {
 }
 # Files are served from where they lie, so a start need not collect them. Vite's names carry a hash.
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/dist/assets/.+-[0-9A-Za-z_-]{8}\.\w+$"
 
