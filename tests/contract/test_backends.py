@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 
+import psutil
 import pytest
 import redis
 
@@ -293,3 +295,30 @@ def test_a_script_without_a_guard_is_told_about_it(tmp_path):
         [sys.executable, str(script)], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
     )
     assert "under `if __name__ == '__main__':`" in found.stdout
+
+
+def test_another_worker_takes_over_from_a_machine_that_is_gone(redis_url, worker_queue, tmp_path):
+    queue = worker_queue + "-gone"
+    backend = Backend(CoordinationBackend.REDIS, {"url": redis_url, "queue": queue, "lease": 1.5})
+    found = []
+    with worker(redis_url, queue, tmp_path / "first") as process, backend.workflow() as wf:
+        wf.add(w.hang_once)
+        running = threading.Thread(target=lambda: found.append(wf.execute(inputs={"folder": str(tmp_path)})))
+        running.start()
+        eventually((tmp_path / "pid").exists, within=20)
+        for child in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+            child.kill()
+    with worker(redis_url, queue, tmp_path / "second"):
+        running.join(30)
+    assert found[0].results == {"hang_once": 2}
+    assert found[0].attempts("hang_once")[0].error.startswith("worker_lost")
+
+
+def test_a_frozen_workers_late_result_is_refused(redis_url, worker_queue, tmp_path, redis_worker):
+    backend = Backend(CoordinationBackend.REDIS, {"url": redis_url, "queue": worker_queue, "lease": 1.5})
+    with backend.workflow() as wf:
+        wf.add(w.freeze_once)
+        result = wf.execute(inputs={"folder": str(tmp_path)})
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGCONT)
+    assert result.results == {"freeze_once": 2}
+    assert wf.execution_context.get_channel("shared").get("visits") == 1

@@ -197,3 +197,21 @@ def make_counter(number):
 
 
 counter_0, counter_1, counter_2, counter_3 = (make_counter(number) for number in range(4))
+
+
+@task(max_retries=0)
+def hang_once(folder: str, context):
+    if context.attempt == 1:
+        (Path(folder) / "pid").write_text(str(os.getpid()))
+        time.sleep(60)
+    return context.attempt
+
+
+@task(max_retries=0)
+def freeze_once(folder: str, context):
+    """Stops its own process in the first attempt; continued, it comes too late with its result."""
+    context.get_channel("shared").incr("visits")
+    if context.attempt == 1:
+        (Path(folder) / "pid").write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return context.attempt
