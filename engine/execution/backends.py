@@ -7,14 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.core.errors import EngineError, NotPicklable
+from engine.core.errors import EngineError
 from engine.core.plan import Plan
 from engine.core.task import TaskWrapper
 from engine.core.workflow import CoordinationBackend, WorkflowContext
 from engine.execution.attempt import Call, Outcome, carry_out
 from engine.execution.context import ExecutionContext
 from engine.execution.process_pool import ProcessPool, check_value
-from engine.execution.references import name_for_worker, reference, resolve, resolve_loaded
+from engine.execution.references import name_for_worker, reference, resolve
 from engine.execution.remote import Find, JobFailed, JobPool, Name, body_job, failed_outcome, outcome_from
 
 if TYPE_CHECKING:
@@ -136,6 +136,3 @@ def _redis_bodies() -> type[RedisBodies]:
     # Only here is Redis needed: the library starts without its client and without Celery.
     module = importlib.import_module("engine.execution.redis_bodies")
     return module.RedisBodies  # type: ignore[no-any-return]
-
-
-__all__ = ["Bodies", "NotPicklable", "RemoteBodies", "ThreadBodies", "open_bodies", "resolve_loaded"]
