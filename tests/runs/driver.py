@@ -14,6 +14,8 @@ from engine.runs import api, leases, sweeps
 from engine.runs.models import Attempt, RunTask
 from engine.runs.models import Run as RunRow
 
+from . import tasks_here  # noqa: F401  registers the functions that `task` names
+
 WORKER = "00000000-0000-0000-0000-00000000000a"
 
 

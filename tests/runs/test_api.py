@@ -15,7 +15,6 @@ from engine.runs import api
 from engine.runs.models import WorkflowDefinition
 from tests.access.people import person
 
-from . import tasks_here  # noqa: F401  registers the functions
 from .driver import Driver, at_once, document, task
 
 ONE = document([task("a")], [])

@@ -13,7 +13,6 @@ from engine.core.errors import Conflict
 from engine.runs import api, hooks, leases, sweeps
 from engine.runs.models import Attempt, FeedbackDecision, RunTask
 
-from . import tasks_here  # noqa: F401  registers the functions
 from .driver import WORKER, Driver, at_once, document, finish, reap, task
 
 ONE = document([task("a")], [])

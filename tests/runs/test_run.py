@@ -13,7 +13,6 @@ from engine.core.errors import Conflict, Gone, InvalidInput, NotFound
 from engine.runs import api, leases, sweeps
 from engine.runs.models import Attempt, FeedbackRequest, RunEvent, RunTask, Timer
 
-from . import tasks_here  # noqa: F401  registers the functions
 from .driver import Driver, document, finish, fire_timers, task
 
 DIAMOND = document([task("a"), task("b"), task("c"), task("d")], ["a>b", "a>c", "b>d", "c>d"])
