@@ -30,7 +30,7 @@ import { EmptyCanvas } from './EmptyCanvas';
 import { Flow, type FlowEdge } from './edges';
 import type { Found } from './editor';
 import { GroupFrame, type GroupNode, Step, type StepNode } from './nodes';
-import { type Box, type Scene, sceneOf } from './scene';
+import { around, type Box, type Scene, sceneOf } from './scene';
 
 type AnyNode = StepNode | GroupNode;
 
@@ -40,8 +40,11 @@ const GRID = 24;
 /** From this many steps on only what is in view is kept in the page. */
 const MANY = 150;
 /** Below this zoom small texts cannot be read, so they are not drawn. */
-const FAR = 0.45;
+const FAR = 0.4;
 export const DRAG_TYPE = 'application/x-graflow-step';
+const READABLE = 0.45;
+/** Room left around a step that was brought into view, in pixels of the screen. */
+const MARGIN = 56;
 const FIT = { padding: 0.18, maxZoom: 1.1, minZoom: 0.2 };
 const NOTHING: ReadonlyMap<string, Point> = new Map();
 
@@ -210,9 +213,24 @@ function useReveal(scene: Scene): void {
       end.x < pane.right - 8 &&
       end.y < pane.bottom - 48;
     if (isInside) return;
-    const middle = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
-    void flow.setCenter(middle.x, middle.y, { zoom: Math.max(flow.getZoom(), 0.6), duration: 200 });
+    const all = around([...latest.current.boxes.values()]);
+    const zoom = Math.min(pane.width / all.width, pane.height / all.height) / (1 + 2 * FIT.padding);
+    // Keep the whole in sight while it can be read; a large workflow moves just far enough.
+    if (zoom >= READABLE) {
+      void flow.fitView({ ...FIT, duration: 200 });
+      return;
+    }
+    const view = flow.getViewport();
+    const x = view.x + inward(start.x, end.x, pane.left + MARGIN, pane.right - MARGIN);
+    const y = view.y + inward(start.y, end.y, pane.top + MARGIN, pane.bottom - MARGIN);
+    void flow.setViewport({ x, y, zoom: view.zoom }, { duration: 200 });
   }, [revealed, flow]);
+}
+
+/** How far to shift a span so that it lies between two lines. */
+function inward(start: number, end: number, low: number, high: number): number {
+  if (start < low) return low - start;
+  return end > high ? high - end : 0;
 }
 
 /** The dots follow the view by two properties: no element is drawn anew. */
@@ -320,6 +338,7 @@ function drawnNodes(
       worst: worst.get(node.id)?.severity,
       problem: worst.get(node.id)?.message ?? '',
       isTarget: target === node.id,
+      canAdd: canEdit && selection.size === 1,
       canEdit,
     };
     return {

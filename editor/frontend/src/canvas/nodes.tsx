@@ -15,6 +15,7 @@ export type StepData = {
   readonly worst: 'error' | 'warning' | undefined;
   readonly problem: string;
   readonly canEdit: boolean;
+  readonly canAdd: boolean;
   readonly isTarget: boolean;
 };
 
@@ -63,7 +64,7 @@ export const Step = memo(function Step({ id, data, selected }: NodeProps<StepNod
       )}
       <Handle type="target" position={Position.Left} className="port" isConnectable={data.canEdit} />
       <Handle type="source" position={Position.Right} className="port" isConnectable={data.canEdit} />
-      {selected && data.canEdit && (
+      {selected && data.canAdd && (
         <button
           type="button"
           tabIndex={-1}
