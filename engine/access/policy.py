@@ -75,7 +75,13 @@ TABLE: Final[dict[str, dict[str, Condition]]] = {
         "run.start_test": _always,
         "run.control": _is_test_run,
     },
-    "operator": {**_SEE, "run.start": _always, "run.start_test": _always, "run.control": _always},
+    "operator": {
+        **_SEE,
+        "run.start": _always,
+        "run.start_test": _always,
+        "run.control": _always,
+        "monitor.view": _always,
+    },
     "admin": {action: _always for action in ACTIONS if action != "feedback.answer"},
 }
 

@@ -12,7 +12,7 @@ from engine.access import Actor, policy
 from engine.access.models import AuditEntry
 from engine.runs import database, paging
 from engine.runs.data import AuditItem, Page
-from engine.runs.models import Attempt, FeedbackRequest, Run, SchedulerBeat, WorkerInstance
+from engine.runs.models import Attempt, FeedbackRequest, Run, SchedulerBeat, WorkerInstance, WorkflowDefinition
 
 WORKER_FRESH = timedelta(seconds=20)
 SCHEDULER_FRESH = timedelta(seconds=10)
@@ -22,7 +22,9 @@ def metrics(actor: Actor) -> dict[str, Any]:
     """Executions, queue, workers and runs. Times are in seconds; `uptime` is the engine process's."""
     policy.require(actor, "monitor.view")
     now = database.now()
-    ended = Attempt.objects.filter(started_at__isnull=False, ended_at__isnull=False)
+    visible = policy.for_user(actor, WorkflowDefinition.objects.all())
+    seen = Attempt.objects.filter(run__definition__in=visible)
+    ended = seen.filter(started_at__isnull=False, ended_at__isnull=False)
     took = ExpressionWrapper(F("ended_at") - F("started_at"), output_field=DurationField())
     worked, failed = Q(state=Attempt.OK), Q(state__in=(Attempt.ERROR, Attempt.LOST))
     figures = {
@@ -37,10 +39,14 @@ def metrics(actor: Actor) -> dict[str, Any]:
         **_shown(whole),
         "uptime": (now - since).total_seconds() if since else 0.0,
         "by_workflow": {row["slug"]: _shown(row) for row in by_workflow},
-        "queue_depth": Attempt.objects.filter(state=Attempt.DISPATCHED).count(),
-        "running": Attempt.objects.filter(state=Attempt.CLAIMED).count(),
-        "open_requests": FeedbackRequest.objects.filter(state=FeedbackRequest.OPEN).count(),
-        "runs": dict(Run.objects.values_list("status").annotate(Count("pk")).order_by("status")),
+        "queue_depth": seen.filter(state=Attempt.DISPATCHED).count(),
+        "running": seen.filter(state=Attempt.CLAIMED).count(),
+        "open_requests": FeedbackRequest.objects.filter(
+            state=FeedbackRequest.OPEN, run__definition__in=visible
+        ).count(),
+        "runs": dict(
+            Run.objects.filter(definition__in=visible).values_list("status").annotate(Count("pk")).order_by("status")
+        ),
         "workers": [
             {"name": f"{row.host}/{row.pid}", "slots": row.slots, "draining": row.draining}
             for row in WorkerInstance.objects.filter(last_seen__gt=now - WORKER_FRESH).order_by("started_at")

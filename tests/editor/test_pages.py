@@ -20,7 +20,7 @@ from tests.access.people import person
 from .conftest import ASK, browser
 
 LISTS = ("home", "workflows", "runs", "inbox", "monitor")
-NEEDS = {"/workflows/new/": ("designer", "admin"), "/monitor/": ("admin",)}
+NEEDS = {"/workflows/new/": ("designer", "admin"), "/monitor/": ("operator", "admin")}
 NOBODYS_ID = "00000000-0000-0000-0000-000000000000"
 
 

@@ -134,7 +134,7 @@ def addresses(stack: Stack, page: Page) -> dict[str, str]:
         "home": "/", "workflows": "/workflows/", "new": "/workflows/new/", "workflow": workflow,
         "editor": f"{workflow}edit/", "runs": "/runs/", "run": f"/runs/{run['id']}/",
         "task": f"/runs/{run['id']}/?task=draft", "inbox": "/inbox/", "item": f"/inbox/{item['id']}/",
-        "profile": "/profile/",
+        "monitor": "/monitor/", "profile": "/profile/",
     }  # fmt: skip
 
 
