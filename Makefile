@@ -60,8 +60,8 @@ browser: .venv/.test static/dist/manifest.json ## the suite with the browser
 bench: .venv/.test ## speed against a reference measured in the same run
 	@$(BIN)/python -m bench
 
-chaos: .venv/.test ## kill, freeze and wipe under load
-	@$(BIN)/python -m pytest -m chaos -p no:xdist tests
+chaos: .venv/.test static/dist/manifest.json ## kill processes in the middle of work
+	@$(BIN)/python -m pytest -m "not browser" tests/acceptance
 
 docs: .venv/.test ## check that the documentation's examples and links hold
 	@$(BIN)/python -m pytest tests/docs

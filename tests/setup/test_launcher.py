@@ -106,12 +106,11 @@ def test_a_second_start_and_a_first_are_the_same_product(boot):
     assert (stack.data_dir / "secret_key").read_bytes() == key
 
 
-def test_a_data_folder_belongs_to_one_launcher(boot):
-    stack = boot("embedded")
-    done = up(stack.data_dir, PORT=str(services.free_port()))
+def test_a_data_folder_belongs_to_one_launcher(embedded_stack):
+    done = up(embedded_stack.data_dir, PORT=str(services.free_port()))
     assert done.returncode == 1
     assert "already runs on" in done.stderr
-    assert stack.call("GET", "/healthz").status == 200
+    assert embedded_stack.call("GET", "/healthz").status == 200
 
 
 @pytest.mark.parametrize("mode", ["embedded", "full"])
@@ -137,10 +136,10 @@ def test_a_process_that_dies_comes_back_and_it_is_said(boot):
 
 
 def test_a_process_that_dies_again_and_again_ends_the_product(boot):
-    stack = boot("embedded", GRAFLOW_TASK_MODULES="graflow_site.demo", until_ready=True)
-    for _ in range(launcher.MAX_DEATHS):
+    stack = boot("embedded")
+    for death in range(1, launcher.MAX_DEATHS + 1):
         old = stack.kill("engine")
-        if _ < launcher.MAX_DEATHS - 1:
+        if death < launcher.MAX_DEATHS:
             stack.wait_for(lambda old=old: stack.pids()["engine"] != old, "a new engine")
     assert stack.process is not None
     assert stack.process.wait(30) == 1
