@@ -87,7 +87,7 @@ export function Canvas({ stage }: { stage: RefObject<HTMLDivElement | null> }) {
         if (isDragging) setMoved((old) => new Map([...old, ...places]));
         else {
           setMoved(NOTHING);
-          editor.move(new Map([...places].map(([id, at]) => [id, { x: snap(at.x), y: snap(at.y) }])));
+          editor.move(snapped(places));
         }
       }
       selectBy(editor, changes);
@@ -266,6 +266,14 @@ function movedBy(graph: Graph, id: string, to: Point, scene: Scene): [string, Po
     const inner = scene.boxes.get(member);
     return inner ? [[member, { x: inner.x + dx, y: inner.y + dy }]] : [];
   });
+}
+
+/** On the grid by the first of them: what moved together keeps its distances. */
+function snapped(places: ReadonlyMap<string, Point>): ReadonlyMap<string, Point> {
+  const [first] = places.values();
+  if (!first) return places;
+  const [dx, dy] = [snap(first.x) - first.x, snap(first.y) - first.y];
+  return new Map([...places].map(([id, at]) => [id, { x: at.x + dx, y: at.y + dy }]));
 }
 
 function edgeAt(x: number, y: number, edges: readonly FlowEdge[]): string | undefined {
