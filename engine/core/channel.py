@@ -118,14 +118,14 @@ class MemoryChannels:
 
     def commit(self, writes: Iterable[Write]) -> None:
         with self._lock:
+            changed: dict[str, dict[str, Any]] = {}
             for write in writes:
-                values = self._data.setdefault(write.channel, {})
+                values = changed.setdefault(write.channel, dict(self._data.get(write.channel, {})))
                 if write.operation == "delete":
                     values.pop(write.key, None)
                 else:
-                    values[write.key] = applied(
-                        write, values.get(write.key, _MISSING) is not _MISSING, values.get(write.key)
-                    )
+                    values[write.key] = applied(write, write.key in values, values.get(write.key))
+            self._data.update(changed)  # all or, when one does not fit its value, nothing
 
 
 def applied(write: Write, exists: bool, current: Any) -> Any:

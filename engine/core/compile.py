@@ -5,18 +5,17 @@ Here loops are found and their bodies, exits and order laid down, so that `machi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.core import registry
-from engine.core.cycle import find_loops
+from engine.core.assemble import assemble
 from engine.core.definition import SCHEMA_NAME, Definition, Link, Node, parse
 from engine.core.errors import DefinitionError, ExpressionError, Problem
 from engine.core.expression import Expression, is_identifier, prepare
 from engine.core.graph import closing_edges, reachable
-from engine.core.plain import plain_tasks
-from engine.core.plan import Converge, Plan, PlanEdge, PlanGroup, PlanTask
+from engine.core.plan import Converge, Plan, PlanEdge, PlanTask
 from engine.core.schema import parameters_schema, value_error
 from engine.core.task import TaskWrapper
 
@@ -123,7 +122,7 @@ class _Compiler:
         starts = self._find_loop_edges(edges, arcs)
         if self.found:
             return None
-        return self._assemble(tasks, plan_edges, edges, arcs, starts)
+        return self._assemble(tasks, plan_edges, edges, starts)
 
     # -- names ------------------------------------------------------------------------------------------------
 
@@ -385,61 +384,21 @@ class _Compiler:
     # -- the whole --------------------------------------------------------------------------------------------
 
     def _assemble(
-        self,
-        tasks: dict[str, PlanTask],
-        plan_edges: list[PlanEdge],
-        edges: list[_Edge],
-        arcs: list[_Arc],
-        starts: tuple[str, ...],
+        self, tasks: dict[str, PlanTask], plan_edges: list[PlanEdge], edges: list[_Edge], starts: tuple[str, ...]
     ) -> Plan | None:
-        edges_out = _expand_groups(
-            plan_edges, edges, {group.id: tuple(group.members) for group in self.groups.values()}
+        plan = assemble(
+            name=self.definition.name,
+            defaults=self.defaults,
+            inputs_schema=self.definition.inputs,
+            tasks=tasks,
+            edges=[(plan_edge, edge.is_loop) for plan_edge, edge in zip(plan_edges, edges, strict=True)],
+            groups=self.groups,
+            starts=starts,
         )
-        loops = find_loops(
-            nodes=[*tasks, *self.groups],
-            groups={group.id: tuple(group.members) for group in self.groups.values()},
-            edges=edges_out,
-            loop_edges=[edge.index for edge in edges_out if edge.heads],
-        )
-        edges_final = [_with_rules(edge, tasks) if edge.loop is not None else edge for edge in loops.edges]
-        self._check_endless(edges_final, tasks, edges)
-        if self.found:
-            return None
-        out: dict[str, list[int]] = {}
-        inputs: dict[str, list[int]] = {}
-        closes: dict[str, list[int]] = {}
-        for edge in edges_final:
-            if edge.loop is not None:
-                closes.setdefault(edge.source, []).append(edge.index)
-            else:
-                out.setdefault(edge.source, []).append(edge.index)
-                inputs.setdefault(edge.target, []).append(edge.index)
-        member_of: dict[str, list[str]] = {}
-        for group in self.groups.values():
-            for member in group.members:
-                member_of.setdefault(member, []).append(group.id)
-        placed = {
-            task_id: _placed(task, out, inputs, closes, member_of, loops.containing.get(task_id, ()))
-            for task_id, task in tasks.items()
-        }
-        groups = {
-            group.id: PlanGroup(
-                id=group.id, members=tuple(group.members), policy=group.policy,
-                out=tuple(out.get(group.id, ())), closes=tuple(closes.get(group.id, ())),
-                leaves=loops.member_leaves.get(group.id, {}), loops=loops.containing.get(group.id, ()),
-            )
-            for group in self.groups.values()
-        }  # fmt: skip
-        return Plan(
-            plain=plain_tasks(placed, edges_final, groups),
-            name=self.definition.name, tasks=placed, edges=tuple(edges_final), groups=groups,
-            loops=tuple(loops.loops), order=loops.order, starts=starts, on_error=self.defaults["on_error"],
-            execution_mode=self.defaults["execution_mode"], max_retries=self.defaults["max_retries"],
-            max_cycle=self.defaults["max_cycle"], retry_delay=self.defaults["retry_delay"],
-            backoff=self.defaults["backoff"], inputs_schema=self.definition.inputs,
-        )  # fmt: skip
+        self._check_endless(plan.edges, tasks, edges)
+        return None if self.found else plan
 
-    def _check_endless(self, plan_edges: list[PlanEdge], tasks: dict[str, PlanTask], edges: list[_Edge]) -> None:
+    def _check_endless(self, plan_edges: Sequence[PlanEdge], tasks: dict[str, PlanTask], edges: list[_Edge]) -> None:
         for edge in plan_edges:
             if edge.loop is None or not all(tasks[head].max_cycle == 0 for head in edge.heads):
                 continue
@@ -453,50 +412,6 @@ class _Compiler:
 
     def _document_place(self, edge: PlanEdge, edges: list[_Edge]) -> str:
         return next(e.place for e in edges if e.source == edge.source and e.is_loop and edge.heads)
-
-
-def _placed(
-    task: PlanTask, out: dict[str, list[int]], inputs: dict[str, list[int]], closes: dict[str, list[int]],
-    member_of: dict[str, list[str]], loops: tuple[int, ...],
-) -> PlanTask:  # fmt: skip
-    values = {name: getattr(task, name) for name in PlanTask.__slots__}
-    values |= {
-        "out": tuple(out.get(task.id, ())),
-        "inputs": tuple(inputs.get(task.id, ())),
-        "closes": tuple(closes.get(task.id, ())),
-        "groups": tuple(member_of.get(task.id, ())),
-        "loops": loops,
-    }
-    return PlanTask(**values)
-
-
-def _expand_groups(
-    plan_edges: list[PlanEdge], edges: list[_Edge], groups: dict[str, tuple[str, ...]]
-) -> list[PlanEdge]:
-    """Edges by final index: a forward edge to a group becomes one per member, a loop edge stays one with heads."""
-    expanded: list[PlanEdge] = []
-    for plan_edge, edge in zip(plan_edges, edges, strict=True):
-        targets = groups.get(edge.target, (edge.target,))
-        if edge.is_loop:
-            expanded.append(_copy(plan_edge, index=len(expanded), heads=targets))
-        else:
-            for target in targets:
-                expanded.append(_copy(plan_edge, index=len(expanded), target=target))
-    return expanded
-
-
-def _copy(edge: PlanEdge, **changes: Any) -> PlanEdge:
-    return PlanEdge(**{**{name: getattr(edge, name) for name in PlanEdge.__slots__}, **changes})
-
-
-def _with_rules(edge: PlanEdge, tasks: Mapping[str, PlanTask]) -> PlanEdge:
-    """A loop edge with everything its convergence goes by."""
-    rules = [] if edge.converge is None else [(str(edge.index), edge.converge, edge.source)]
-    for task_id in dict.fromkeys((edge.source, *edge.heads)):
-        task = tasks.get(task_id)
-        if task is not None and task.converge is not None:
-            rules.append((f"{edge.index}:{task_id}", task.converge, task_id))
-    return _copy(edge, rules=tuple(rules))
 
 
 def _has_expression(value: Any) -> bool:

@@ -1,0 +1,124 @@
+"""The last step of compiling: checked parts become a plan in which everything is named by index.
+
+Nothing is refused here; `compile` has found every problem before, or looks at the plan afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.core.cycle import find_loops
+from engine.core.definition import Group
+from engine.core.plain import plain_tasks
+from engine.core.plan import Plan, PlanEdge, PlanGroup, PlanTask
+
+
+def assemble(
+    *,
+    name: str,
+    defaults: Mapping[str, Any],
+    inputs_schema: Mapping[str, Any] | None,
+    tasks: Mapping[str, PlanTask],
+    edges: Sequence[tuple[PlanEdge, bool]],
+    groups: Mapping[str, Group],
+    starts: tuple[str, ...],
+) -> Plan:
+    """The plan of these tasks and edges; an edge comes with whether it is a loop edge."""
+    members = {group.id: tuple(group.members) for group in groups.values()}
+    expanded = _expand_groups(edges, members)
+    loops = find_loops(
+        nodes=[*tasks, *groups],
+        groups=members,
+        edges=expanded,
+        loop_edges=[edge.index for edge in expanded if edge.heads],
+    )
+    final = [_with_rules(edge, tasks) if edge.loop is not None else edge for edge in loops.edges]
+    out: dict[str, list[int]] = {}
+    inputs: dict[str, list[int]] = {}
+    closes: dict[str, list[int]] = {}
+    for edge in final:
+        if edge.loop is not None:
+            closes.setdefault(edge.source, []).append(edge.index)
+        else:
+            out.setdefault(edge.source, []).append(edge.index)
+            inputs.setdefault(edge.target, []).append(edge.index)
+    member_of: dict[str, list[str]] = {}
+    for group_id, names in members.items():
+        for member in names:
+            member_of.setdefault(member, []).append(group_id)
+    placed = {
+        task_id: _placed(task, out, inputs, closes, member_of, loops.containing.get(task_id, ()))
+        for task_id, task in tasks.items()
+    }
+    plan_groups = {
+        group.id: PlanGroup(
+            id=group.id,
+            members=members[group.id],
+            policy=group.policy,
+            out=tuple(out.get(group.id, ())),
+            closes=tuple(closes.get(group.id, ())),
+            leaves=loops.member_leaves.get(group.id, {}),
+            loops=loops.containing.get(group.id, ()),
+        )
+        for group in groups.values()
+    }
+    return Plan(
+        name=name,
+        tasks=placed,
+        edges=tuple(final),
+        groups=plan_groups,
+        loops=tuple(loops.loops),
+        order=loops.order,
+        starts=starts,
+        on_error=defaults["on_error"],
+        execution_mode=defaults["execution_mode"],
+        max_retries=defaults["max_retries"],
+        max_cycle=defaults["max_cycle"],
+        retry_delay=defaults["retry_delay"],
+        backoff=defaults["backoff"],
+        inputs_schema=inputs_schema,
+        plain=plain_tasks(placed, final, plan_groups),
+    )
+
+
+def _placed(
+    task: PlanTask, out: dict[str, list[int]], inputs: dict[str, list[int]], closes: dict[str, list[int]],
+    member_of: dict[str, list[str]], loops: tuple[int, ...],
+) -> PlanTask:  # fmt: skip
+    values = {name: getattr(task, name) for name in PlanTask.__slots__}
+    values |= {
+        "out": tuple(out.get(task.id, ())),
+        "inputs": tuple(inputs.get(task.id, ())),
+        "closes": tuple(closes.get(task.id, ())),
+        "groups": tuple(member_of.get(task.id, ())),
+        "loops": loops,
+    }
+    return PlanTask(**values)
+
+
+def _expand_groups(edges: Sequence[tuple[PlanEdge, bool]], members: Mapping[str, tuple[str, ...]]) -> list[PlanEdge]:
+    """Edges by final index: a forward edge to a group becomes one per member, a loop edge stays one with heads."""
+    expanded: list[PlanEdge] = []
+    for edge, is_loop in edges:
+        first = len(expanded)
+        targets = members.get(edge.target, (edge.target,))
+        if is_loop:
+            expanded.append(_copy(edge, index=first, heads=targets))
+        else:
+            expanded += [_copy(edge, index=first + n, target=target) for n, target in enumerate(targets)]
+    return expanded
+
+
+def _copy(edge: PlanEdge, **changes: Any) -> PlanEdge:
+    return PlanEdge(**{**{name: getattr(edge, name) for name in PlanEdge.__slots__}, **changes})
+
+
+def _with_rules(edge: PlanEdge, tasks: Mapping[str, PlanTask]) -> PlanEdge:
+    """A loop edge with everything its convergence goes by."""
+    rules = [] if edge.converge is None else [(str(edge.index), edge.converge, edge.source)]
+    for task_id in dict.fromkeys((edge.source, *edge.heads)):
+        task = tasks.get(task_id)
+        if task is not None and task.converge is not None:
+            rules.append((f"{edge.index}:{task_id}", task.converge, task_id))
+    return _copy(edge, rules=tuple(rules))
