@@ -165,6 +165,9 @@ class TaskExecutionContext:
 
         With `join` the successors of this task wait for it. In a durable run `func` must be a registered task.
         """
+        return self._spawn(func, kwargs, join=join, name=name)
+
+    def _spawn(self, func: Any, args: dict[str, Any], *, join: bool, name: str | None = None) -> str:
         if len(self.recorded.spawn) >= MAX_SPAWN:
             raise WorkflowStateError(
                 f"Task {self.task_id!r} made {MAX_SPAWN} tasks, which is the most one execution may. "
@@ -172,7 +175,7 @@ class TaskExecutionContext:
             )
         uses, label, settings = self._function(func)
         task_id = f"{name or label}_{self._key(str(len(self.recorded.spawn)))[:8]}"
-        self.recorded.spawn.append(Spawn(task_id=task_id, uses=uses, args=kwargs, join=join, settings=settings))
+        self.recorded.spawn.append(Spawn(task_id=task_id, uses=uses, args=args, join=join, settings=settings))
         return task_id
 
     def map(self, func: Any, items: Iterable[Any], join: bool = True) -> list[str]:
@@ -183,7 +186,7 @@ class TaskExecutionContext:
         parameters = _signature_names(target)
         if not parameters:
             raise WorkflowStateError(f"{_name_of(func)!r} takes no parameter that an item could fill.")
-        return [self.next_task(func, join=join, **{parameters[0]: item}) for item in items]
+        return [self._spawn(func, {parameters[0]: item}, join=join) for item in items]
 
     def next_iteration(self, func: Any = None, /, **kwargs: Any) -> None:
         """Run this task again with these arguments after it succeeds; its successors wait for the last time.

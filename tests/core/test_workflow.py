@@ -249,8 +249,8 @@ def test_an_answer_from_another_thread_moves_a_running_run():
 
 def test_a_task_can_make_others_and_wait_for_them():
     @task
-    def square(n):
-        return n * n
+    def square(name):  # also the name of one of next_task's own parameters
+        return name * name
 
     @task
     def spread(context):
