@@ -271,6 +271,8 @@ class _Compiler:
         settings = dict(node.settings)
         if node.kind == "task":
             self._check_parameters(node, wrapper, place)
+        elif node.kind == "map":
+            settings |= self._map_settings(node, place)
         params = self._prepared(settings.pop("params", {}), f"{place}.params")
         return PlanTask(
             id=node.id,
@@ -297,8 +299,28 @@ class _Compiler:
             return None
         if node.task is not None:
             return node.task  # type: ignore[no-any-return]
+        return self._registered(node)
+
+    def _registered(self, node: Node) -> TaskWrapper | None:
         uses = node.uses or ""
         return (self.extra or {}).get(uses) or registry.tasks().get(uses)
+
+    def _map_settings(self, node: Node, place: str) -> dict[str, Any]:
+        """Which parameter of the mapped task an item fills, and the settings its executions have."""
+        wrapper = self._registered(node)
+        if wrapper is None:
+            if node.uses is not None:
+                self.problem("unknown_task", f"there is no registered task {node.uses!r}", f"{place}.uses")
+            return {}
+        names = [parameter.name for parameter in wrapper.signature.parameters]
+        chosen = node.settings.get("parameter", names[0] if names else None)
+        if chosen not in names:
+            offered = ", ".join(names) or "none"
+            message = f"{node.uses!r} has no parameter {chosen!r} for the items; it has: {offered}"
+            self.problem(
+                "unknown_parameter", message, f"{place}.parameter" if "parameter" in node.settings else f"{place}.uses"
+            )
+        return {"parameter": chosen, "each": wrapper.defaults()}
 
     def _check_parameters(self, node: Node, wrapper: TaskWrapper | None, place: str) -> None:
         if wrapper is None:

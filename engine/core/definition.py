@@ -116,6 +116,10 @@ _EXPRESSION = Field(
         else "must be an expression"
     ),
 )
+_DURATION = Field(
+    {"anyOf": [{"type": "number", "minimum": 0}, {"type": "object", "properties": {"$": {"type": "string"}}}]},
+    lambda v: None if _EXPRESSION.check(v) is None and isinstance(v, dict) else _SECONDS.check(v),
+)
 _JOIN = Field({"anyOf": [{"enum": ["all_done", "all", "any", None]}, {"type": "integer", "minimum": 1}]}, _join_check)
 _POLICY = Field(
     {
@@ -169,8 +173,17 @@ KIND_FIELDS: dict[str, dict[str, Field]] = {
     "form": {**_HUMAN, "schema": _OBJECT},
     "branch": {"value": _ANY},
     "transform": {"value": _ANY},
+    "delay": {"seconds": _DURATION},
+    "map": {"uses": _NAME, "items": _ANY, "parameter": _NAME},
 }
-KIND_REQUIRED = {"task": ("uses",), "choice": ("options",), "form": ("schema",), "transform": ("value",)}
+KIND_REQUIRED = {
+    "task": ("uses",),
+    "choice": ("options",),
+    "form": ("schema",),
+    "transform": ("value",),
+    "delay": ("seconds",),
+    "map": ("uses", "items"),
+}
 KIND_LABELS = {
     "approval": ("Approval", "Asks a person to approve or reject, and goes on with what was approved."),
     "text": ("Text question", "Asks a person for a text, which becomes the result."),
@@ -178,6 +191,8 @@ KIND_LABELS = {
     "form": ("Form", "Asks a person to fill in fields."),
     "branch": ("Branch", "Passes its input on; conditions on its edges decide where the run goes."),
     "transform": ("Transform", "Computes a value from results and inputs by an expression."),
+    "delay": ("Delay", "Waits for a number of seconds without holding a worker, then passes its input on."),
+    "map": ("Map", "Runs a task once per item, side by side, and gives the list of their results."),
 }
 EDGE_FIELDS: dict[str, Field] = {
     "source": _NAME, "target": _NAME, "on": _one_of(*EDGE_ON), "when": _EXPRESSION, "loop": _BOOL, "converge": _CONVERGE, "label": _TEXT,

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from engine.core.context import FeedbackPort
 from engine.core.errors import EngineError, ExpressionError, InvalidInput
 from engine.core.expression import resolve
 from engine.core.feedback import FeedbackRequest, FeedbackType, build_request
-from engine.core.news import FailureKind, TaskFailed, TaskFinished, TaskSuspended
+from engine.core.news import (
+    BodyReport,
+    FailureKind,
+    Spawn,
+    TaskDelayed,
+    TaskFailed,
+    TaskFinished,
+    TaskSuspended,
+    Wishes,
+)
 from engine.core.plan import HUMAN_KINDS, INLINE_KINDS, Plan, PlanTask
 from engine.core.scope import expression_scope, upstream
 from engine.core.state import RunState
 
-Report = TaskFinished | TaskFailed | TaskSuspended
+Report = BodyReport | TaskDelayed
+MAX_ITEMS = 1_000
+LONGEST_DELAY = 366 * 24 * 3600.0
 
 
 def is_inline(task: PlanTask) -> bool:
@@ -26,6 +38,10 @@ def carry_out(plan: Plan, state: RunState, task_id: str, *, feedback: FeedbackPo
     try:
         if task.kind in HUMAN_KINDS:
             return _ask(plan, state, task, feedback, at)
+        if task.kind == "delay":
+            return TaskDelayed(task_id, at, at + _seconds(plan, state, task), _the_upstream(plan, state, task_id))
+        if task.kind == "map":
+            return _mapped(plan, state, task, at)
         return TaskFinished(task_id, at, _value(plan, state, task))
     except EngineError as error:
         kind: FailureKind = "invalid" if isinstance(error, (ExpressionError, InvalidInput)) else "error"
@@ -59,6 +75,38 @@ def request_for(plan: Plan, state: RunState, task: PlanTask) -> FeedbackRequest:
         task.id, iteration, "#1", data, kind, settings.pop("prompt", None), settings.pop("options", None),
         timeout=task.timeout, **settings,
     )  # fmt: skip
+
+
+def _seconds(plan: Plan, state: RunState, task: PlanTask) -> float:
+    seconds = _resolved(plan, state, task.id, task.settings["seconds"])
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= LONGEST_DELAY:
+        raise InvalidInput(f"A delay of {seconds!r} is not possible; give seconds from 0 to {LONGEST_DELAY:.0f}.")
+    return float(seconds)
+
+
+def _mapped(plan: Plan, state: RunState, task: PlanTask, at: float) -> TaskFinished:
+    """One joined child per item; their results in item order become the result of the step."""
+    items = _resolved(plan, state, task.id, task.settings["items"])
+    if not isinstance(items, list):
+        raise InvalidInput(f"The items of {task.id!r} are {type(items).__name__}, not a list.")
+    if len(items) > MAX_ITEMS:
+        raise InvalidInput(f"The items of {task.id!r} are {len(items)}; at most {MAX_ITEMS} are possible.")
+    iteration, parameter = state.tasks[task.id].iteration, task.settings["parameter"]
+    spawn = tuple(
+        Spawn(
+            task_id=f"{task.id}_{_digest(task.id, iteration, place)}",
+            uses=task.uses or "",
+            args={parameter: item},
+            join=True,
+            settings=dict(task.settings["each"]),
+        )
+        for place, item in enumerate(items)
+    )
+    return TaskFinished(task.id, at, [], Wishes(spawn=spawn))
+
+
+def _digest(task_id: str, iteration: int, place: int) -> str:
+    return hashlib.sha256(f"{task_id}\x1f{iteration}\x1f{place}".encode()).hexdigest()[:8]
 
 
 def _value(plan: Plan, state: RunState, task: PlanTask) -> Any:

@@ -128,6 +128,9 @@ def _close_rest(fold: Fold) -> None:
     outcome = "cancelled" if fold.state.closing == "stopped" else "skipped"
     for task in fold.state.tasks.unfinished():
         status = task.status
+        if status is _RUNNING and fold.task(task).kind == "delay":
+            _end_delay(fold, task)
+            continue
         if status is _RUNNING or status is _COMPLETED:
             continue
         if status is _ASKING:
@@ -252,6 +255,8 @@ def _task_finished(fold: Fold, event: n.TaskFinished) -> None:
         if fold.state.closing is None:
             for spawn in wishes.spawn:
                 _spawn(fold, task, spawn)
+            if plan_task.kind == "map":
+                task.args = {"children": [spawn.task_id for spawn in wishes.spawn]}
         if wishes.iterate:
             _iterate(fold, task, plan_task, wishes)
             return
@@ -366,7 +371,7 @@ def _task_failed(fold: Fold, event: n.TaskFailed) -> None:
         task.attempt += 1
         due = fold.now + delay
         fold.move(task, _RETRY, {"due": due, "delay": delay})
-        fold.commands.append(n.ArmRetry(task.task_id, due))
+        fold.commands.append(n.ArmTimer(task.task_id, due))
         return
     closing = fold.state.closing
     task.cycle_count += 1
@@ -401,10 +406,34 @@ def _retry_delay(fold: Fold, task: TaskState, plan_task: PlanTask, event: n.Task
     )
 
 
-def _retry_due(fold: Fold, event: n.RetryDue) -> None:
+def _task_delayed(fold: Fold, event: n.TaskDelayed) -> None:
+    task = fold.state.tasks[event.task_id]
+    if task.status is not _RUNNING:
+        return
+    if fold.state.closing is not None:
+        _end_delay(fold, task)
+        return
+    task.args = {"value": event.value}
+    fold.changed.add(task.task_id)
+    fold.note("delay_started", task, {"due": event.due})
+    fold.commands.append(n.ArmTimer(task.task_id, event.due))
+
+
+def _end_delay(fold: Fold, task: TaskState) -> None:
+    """A delay of a run that is closing: nobody works on it, so it ends here."""
+    fold.move(task, _ERROR, {"error": "the run was closed", "kind": "error"})
+    task.error, task.how = "the run was closed", ERROR
+    task.outcome = "cancelled" if fold.state.closing == "stopped" else "skipped"
+    fold.move(task, _COMPLETED, {"outcome": task.outcome})
+
+
+def _timer_rang(fold: Fold, event: n.TimerRang) -> None:
     task = fold.state.tasks[event.task_id]
     if task.status is _RETRY:
         fold.ready(task)
+    elif task.status is _RUNNING and fold.task(task).kind == "delay" and task.args is not None:
+        value, task.args = task.args["value"], None
+        _task_finished(fold, n.TaskFinished(task.task_id, event.at, value))
 
 
 # -- people -----------------------------------------------------------------------------------------------------
@@ -467,7 +496,8 @@ _HANDLERS: dict[type, Callable[[Fold, Any], None]] = {
     n.TaskFailed: _task_failed,
     n.TaskSuspended: _task_suspended,
     n.Answered: _answered,
-    n.RetryDue: _retry_due,
+    n.TaskDelayed: _task_delayed,
+    n.TimerRang: _timer_rang,
     n.StopRequested: _stop_requested,
     n.RunFailed: _run_failed,
     n.PauseRequested: _pause_requested,

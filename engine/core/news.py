@@ -87,6 +87,20 @@ class TaskSuspended:
     drift: bool = False
 
 
+BodyReport = TaskFinished | TaskFailed | TaskSuspended
+"""How one try of a function went."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDelayed:
+    """A step of kind delay stays running until `due` (seconds since the epoch) and then gives `value`."""
+
+    task_id: str
+    at: float
+    due: float
+    value: Any = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
     """A request was decided. `reraise`: a rejection is to be raised in the body instead of ending it;
@@ -104,8 +118,8 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryDue:
-    """The delay before the next attempt has passed: retry_waiting → ready."""
+class TimerRang:
+    """What the task waited for has come: retry_waiting → ready, or the end of a delay."""
 
     task_id: str
     at: float
@@ -137,7 +151,7 @@ class ResumeRequested:
 
 
 News = (
-    RunStarted | TaskStarted | TaskFinished | TaskFailed | TaskSuspended | Answered | RetryDue
+    RunStarted | TaskStarted | TaskFinished | TaskFailed | TaskSuspended | TaskDelayed | Answered | TimerRang
     | StopRequested | RunFailed | PauseRequested | ResumeRequested
 )  # fmt: skip
 
@@ -153,8 +167,8 @@ class RunTask:
 
 
 @dataclass(frozen=True, slots=True)
-class ArmRetry:
-    """Send `RetryDue` when `due` (seconds since the epoch) has come."""
+class ArmTimer:
+    """Send `TimerRang` when `due` (seconds since the epoch) has come."""
 
     task_id: str
     due: float
@@ -179,4 +193,4 @@ class RunEnded:
     status: str
 
 
-Command = RunTask | ArmRetry | CancelTask | WithdrawRequests | RunEnded
+Command = RunTask | ArmTimer | CancelTask | WithdrawRequests | RunEnded

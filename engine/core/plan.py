@@ -12,7 +12,7 @@ from typing import Any
 from engine.core.expression import Expression
 
 HUMAN_KINDS = frozenset({"approval", "text", "choice", "form"})
-INLINE_KINDS = HUMAN_KINDS | {"branch", "transform"}
+INLINE_KINDS = HUMAN_KINDS | {"branch", "transform", "delay", "map"}
 """Kinds carried out in place by whoever holds the run; all others need a worker."""
 
 

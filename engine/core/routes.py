@@ -184,6 +184,9 @@ def child_ended(fold: Fold, task: TaskState) -> None:
 def finish_parent(fold: Fold, parent: TaskState) -> None:
     how = ERROR if parent.child_error else SUCCESS
     parent.how = how
+    if fold.task(parent).kind == "map" and parent.args is not None:
+        children = [fold.state.tasks[child] for child in parent.args["children"]]
+        parent.result = [child.result if child.how in (SUCCESS, HUMAN_SKIP) else None for child in children]
     if parent.status is TaskStatus.SUCCESS:
         parent.outcome = "success"
         fold.move(parent, TaskStatus.COMPLETED, {"outcome": "success"})

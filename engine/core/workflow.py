@@ -268,7 +268,10 @@ class WorkflowContext:
             return None
         if node.task is not None:
             return node.task  # type: ignore[no-any-return]
-        uses = node.uses or ""
+        return self.function(node.uses or "")
+
+    def function(self, uses: str) -> TaskWrapper | None:
+        """A task by its registered name; those given with the document come first."""
         return (self._tasks or {}).get(uses) or registry.tasks().get(uses)
 
     def __repr__(self) -> str:

@@ -15,8 +15,7 @@ from engine.core.arguments import Sources, fill
 from engine.core.channel import Write
 from engine.core.context import Execution, Suspended, TaskExecutionContext
 from engine.core.errors import ArgumentError, EngineError, FeedbackRejectedException, FeedbackTimeoutError
-from engine.core.kinds import Report
-from engine.core.news import TaskFailed, TaskFinished, TaskSuspended
+from engine.core.news import BodyReport, TaskFailed, TaskFinished, TaskSuspended
 from engine.core.task import TaskWrapper
 
 MAX_TRACEBACK = 8_000
@@ -36,7 +35,7 @@ class Call:
 class Outcome:
     """News for the machine, and the channel writes that go with a success."""
 
-    news: Report
+    news: BodyReport
     writes: tuple[Write, ...] = ()
 
 

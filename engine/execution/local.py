@@ -20,7 +20,6 @@ from engine.core.fold import Decision
 from engine.core.machine import advance, after_plain
 from engine.core.plain import finish
 from engine.core.plan import Plan, PlanTask
-from engine.core.registry import tasks as registered
 from engine.core.result import RunResult
 from engine.core.schema import value_error
 from engine.core.scope import upstream
@@ -193,7 +192,7 @@ class LocalRunner:
 
     def _wait_for_timer(self) -> bool:
         """Sleep until the next retry or news from another thread. False when there is nothing to wait for."""
-        if self._fire_timers() or self._ready or self._heap:
+        if self._state.is_final() or self._fire_timers() or self._ready or self._heap:
             return True
         context = self.execution_context
         if not self._timers:
@@ -208,7 +207,7 @@ class LocalRunner:
         fired = False
         while self._timers and self._timers[0][0] <= self._clock():
             _, task_id = heapq.heappop(self._timers)
-            self._tell(n.RetryDue(task_id, self._clock()))
+            self._tell(n.TimerRang(task_id, self._clock()))
             fired = True
         return fired
 
@@ -226,7 +225,7 @@ class LocalRunner:
         for command in decision.commands:
             if isinstance(command, n.RunTask):
                 self._push(command.task_id)
-            elif isinstance(command, n.ArmRetry):
+            elif isinstance(command, n.ArmTimer):
                 heapq.heappush(self._timers, (command.due, command.task_id))
             elif isinstance(command, n.WithdrawRequests):
                 self.execution_context.feedback_manager.withdraw(command.task_id)
@@ -291,7 +290,7 @@ class LocalRunner:
             raise WorkflowStateError(f"Task {state.task_id!r} has no function.")
         found: Callable[..., Any] | None = self.execution_context.functions.get(state.uses)
         if found is None:
-            found = registered().get(state.uses)
+            found = self._workflow.function(state.uses)
         if found is None:
             raise WorkflowStateError(f"Task {state.task_id!r}: there is no function {state.uses!r}.")
         return found if isinstance(found, TaskWrapper) else anonymous(state.uses, found)

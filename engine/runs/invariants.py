@@ -142,7 +142,10 @@ def _has_what_moves_it(facts: _Facts) -> _Found:
         waits_for_resume = facts.run.paused and planned is not None and kinds.is_inline(planned)
         if task.status == "ready" and open_attempts[key] != 1 and not waits_for_resume:
             yield "I5", f"task {key} is ready with {open_attempts[key]} open attempts"
-        if task.status == "running" and open_attempts[key] != 1:
+        if task.status == "running" and planned is not None and planned.kind == "delay":
+            if key not in timers:
+                yield "I5", f"task {key} is a delay, but no timer is set"
+        elif task.status == "running" and open_attempts[key] != 1:
             yield "I5", f"task {key} is running with {open_attempts[key]} open attempts"
         if task.status == "retry_waiting" and key not in timers:
             yield "I5", f"task {key} waits for a retry, but no timer is set"

@@ -104,7 +104,7 @@ def _close(attempt_id: int, state: str, moment: datetime) -> None:
 class Report:
     """How a claimed attempt went: news for the run, channel writes of a success, inputs for people to look at."""
 
-    news: kinds.Report
+    news: n.BodyReport
     writes: tuple[Write, ...] = ()
     inputs: Any = None
 
@@ -138,7 +138,7 @@ def _finish(attempt_id: int, worker: str, report: Report, run_id: int) -> bool:
         return False
 
 
-def _outcome(news: kinds.Report) -> dict[str, Any]:
+def _outcome(news: n.BodyReport) -> dict[str, Any]:
     if isinstance(news, n.TaskFinished):
         result, digest = values.place(news.value)
         return {"state": Attempt.OK, "result": result, "result_blob_id": digest}
@@ -149,7 +149,7 @@ def _outcome(news: kinds.Report) -> dict[str, Any]:
     return {"state": state, "error": text, "traceback": news.traceback or None}
 
 
-def _with_writes(attempt_id: int, run_id: int, news: kinds.Report, writes: tuple[Write, ...]) -> kinds.Report:
+def _with_writes(attempt_id: int, run_id: int, news: n.BodyReport, writes: tuple[Write, ...]) -> n.BodyReport:
     """Keep the channel writes of a success; one that fits no channel makes the attempt a failure."""
     if not writes or not isinstance(news, n.TaskFinished):
         return news
@@ -164,7 +164,7 @@ def _with_writes(attempt_id: int, run_id: int, news: kinds.Report, writes: tuple
     return news
 
 
-def _keep_late(attempt_id: int, news: kinds.Report) -> None:
+def _keep_late(attempt_id: int, news: n.BodyReport) -> None:
     late = values.preview(news.value) if isinstance(news, n.TaskFinished) else type(news).__name__
     with database.writing():
         Attempt.objects.filter(pk=attempt_id).update(late_result=[late])

@@ -65,7 +65,7 @@ class Unit:
         self._ready: deque[str] = deque()
         self._attempts: list[str] = []
         self._budget = INLINE_BUDGET
-        self._retries: list[n.ArmRetry] = []
+        self._retries: list[n.ArmTimer] = []
         self._cancel: set[str] = set()
 
     @property
@@ -87,7 +87,7 @@ class Unit:
         for command in decision.commands:
             if isinstance(command, n.RunTask):
                 self._ready.append(command.task_id)
-            elif isinstance(command, n.ArmRetry):
+            elif isinstance(command, n.ArmTimer):
                 self._retries.append(command)
             elif isinstance(command, n.CancelTask):
                 self._cancel.add(command.task_id)
@@ -140,11 +140,11 @@ class Unit:
                 self._attempts.append(task_id)
 
     def _release_due(self) -> None:
-        """A retry without a delay needs no timer."""
+        """What is due at once needs no timer."""
         due = [retry for retry in self._retries if retry.due <= self.at]
         self._retries = [retry for retry in self._retries if retry.due > self.at]
         for retry in due:
-            self.tell(n.RetryDue(retry.task_id, self.at))
+            self.tell(n.TimerRang(retry.task_id, self.at))
 
     def carry_out_inline(self, task_id: str) -> None:
         """The whole execution of a running step without a function, in this transaction."""
@@ -223,7 +223,7 @@ class Unit:
         Attempt.objects.bulk_create(attempts, batch_size=500)
 
     def _keep_timers(self) -> None:
-        waiting = [r for r in self._retries if self.state.tasks[r.task_id].status is TaskStatus.RETRY_WAITING]
+        waiting = [r for r in self._retries if may_ring(self.plan, self.state, r.task_id)]
         Timer.objects.bulk_create(
             Timer(
                 run_id=self.run.pk,
@@ -315,6 +315,15 @@ class Unit:
             planned = self.plan.tasks.get(task.task_id)
             if task.status is TaskStatus.READY and planned is not None and kinds.is_inline(planned):
                 self._ready.append(task.task_id)
+
+
+def may_ring(plan: Plan, state: RunState, task_id: str) -> bool:
+    """Whether the task still waits for a timer: for its next try, or for the end of its delay."""
+    task = state.tasks[task_id]
+    if task.status is TaskStatus.RETRY_WAITING:
+        return True
+    planned = plan.tasks.get(task_id)
+    return task.status is TaskStatus.RUNNING and planned is not None and planned.kind == "delay"
 
 
 def token_of(state: RunState, task_id: str) -> str:

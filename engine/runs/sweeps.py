@@ -13,9 +13,8 @@ from typing import NamedTuple
 from django.db.models import F, Q, QuerySet
 
 from engine.core import news as n
-from engine.core.state import TaskStatus
 from engine.runs import database
-from engine.runs.ledger import Locked, Refused, Unit, change, token_of
+from engine.runs.ledger import Locked, Refused, Unit, change, may_ring, token_of
 from engine.runs.models import Attempt, FeedbackRequest, Timer
 
 BATCH = 200
@@ -60,8 +59,8 @@ def fire(due: DueTimers) -> int:
             if Timer.objects.filter(pk=pk, fired_at=None).update(fired_at=unit.moment) != 1:
                 continue
             fired += 1
-            if unit.state.tasks[key].status is TaskStatus.RETRY_WAITING and token_of(unit.state, key) == token:
-                unit.tell(n.RetryDue(key, unit.at))
+            if may_ring(unit.plan, unit.state, key) and token_of(unit.state, key) == token:
+                unit.tell(n.TimerRang(key, unit.at))
         return fired
 
     try:

@@ -120,8 +120,8 @@ def test_join_all_skips_as_soon_as_one_edge_is_dead():
 def test_a_failed_try_waits_and_is_tried_again():
     run = Scenario("a", tasks={"a": {"max_retries": 1}}).fail("a", retryable=True)
     assert run.status("a") == "retry_waiting"
-    assert isinstance(run.commands[-1], n.ArmRetry)
-    run.tell(n.RetryDue("a", 2000.0)).succeed("a")
+    assert isinstance(run.commands[-1], n.ArmTimer)
+    run.tell(n.TimerRang("a", 2000.0)).succeed("a")
     assert (run.state.status, run.state.tasks["a"].attempt) == ("succeeded", 2)
 
 
@@ -137,7 +137,7 @@ def test_a_dead_worker_is_no_retry_of_the_task():
 def test_the_fourth_dead_worker_is_the_end():
     run = Scenario("a", tasks={"a": {"max_retries": 0}})
     for _ in range(3):
-        run.fail("a", kind="worker_lost").tell(n.RetryDue("a", 2000.0))
+        run.fail("a", kind="worker_lost").tell(n.TimerRang("a", 2000.0))
     run.fail("a", kind="worker_lost")
     assert run.state.status == "failed"
 

@@ -92,7 +92,7 @@ def play(plan: Plan, fate: int, order: int, *, stop_after: int | None = None) ->
         if task.status is TaskStatus.READY:
             tell(n.TaskStarted(task.task_id, now))
         elif task.status is TaskStatus.RETRY_WAITING:
-            tell(n.RetryDue(task.task_id, now))
+            tell(n.TimerRang(task.task_id, now))
         elif task.status is TaskStatus.FEEDBACK_REQUIRED:
             decision: Any = luck.choice(["approve", "approve", "reject", "skip"])
             tell(n.Answered(task_id=task.task_id, at=now, decision=decision, reason="because"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -421,3 +422,80 @@ def test_a_condition_without_a_value_fails_its_task():
     }  # fmt: skip
     result = WorkflowContext.from_definition(doc).execute()
     assert (result.status, "missing" in result.error("a"), result.state("b").outcome) == ("failed", True, "skipped")
+
+
+def test_a_map_step_gives_the_results_in_item_order():
+    @task(name="squares.of")
+    def square(number):
+        return number * number
+
+    doc = {
+        "schema": "graflow/1",
+        "name": "w",
+        "inputs": {"type": "object", "properties": {"numbers": {"type": "array"}}},
+        "tasks": [
+            {"id": "all", "kind": "map", "uses": "squares.of", "items": {"$": "inputs.numbers"}},
+            {"id": "count", "kind": "transform", "value": {"$": "size(all)"}},
+        ],
+        "edges": [{"source": "all", "target": "count"}],
+    }
+    result = WorkflowContext.from_definition(doc, tasks={"squares.of": square}).execute(inputs={"numbers": [3, 1, 2]})
+    assert (result.results["all"], result.results["count"]) == ([9, 1, 4], 3)
+    empty = WorkflowContext.from_definition(doc).execute(inputs={"numbers": []})
+    assert (empty.results["all"], empty.status) == ([], "succeeded")
+
+
+def test_a_map_over_something_else_fails_with_a_sentence():
+    @task(name="take.one")
+    def take(one):
+        return one
+
+    doc = {
+        "schema": "graflow/1",
+        "name": "w",
+        "tasks": [{"id": "all", "kind": "map", "uses": "take.one", "items": "text"}],
+    }
+    result = WorkflowContext.from_definition(doc, tasks={"take.one": take}).execute()
+    assert (result.status, "not a list" in result.error("all")) == ("failed", True)
+
+
+def test_a_delay_passes_its_input_on_after_its_time():
+    doc = {
+        "schema": "graflow/1",
+        "name": "w",
+        "tasks": [
+            {"id": "a", "kind": "transform", "value": "kept"},
+            {"id": "wait", "kind": "delay", "seconds": 0.02},
+            {"id": "b", "kind": "branch"},
+        ],
+        "edges": [{"source": "a", "target": "wait"}, {"source": "wait", "target": "b"}],
+    }
+    result = WorkflowContext.from_definition(doc).execute()
+    moves = {event.to: event.at for event in result.events if event.task_id == "wait" and event.type == "task_status"}
+    assert result.results["b"] == "kept"
+    assert moves["success"] - moves["running"] >= 0.02
+
+
+def test_a_delay_ends_with_its_run():
+    doc = {
+        "schema": "graflow/1",
+        "name": "w",
+        "tasks": [{"id": "wait", "kind": "delay", "seconds": 1000}],
+    }
+    wf = WorkflowContext.from_definition(doc)
+    stopper = threading.Thread(target=lambda: (_until_running(wf, "wait"), wf.stop("enough")))
+    stopper.start()
+    result = wf.execute()
+    stopper.join()
+    assert (result.status, result.state("wait").outcome) == ("stopped", "cancelled")
+
+
+def _until_running(wf, task_id, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if wf.execution_context.get_task_state(task_id).status == "running":
+                return
+        except WorkflowStateError:  # not begun yet
+            pass
+        time.sleep(0.001)

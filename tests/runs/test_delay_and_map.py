@@ -1,0 +1,56 @@
+"""Steps of kind delay and map in a durable run: waiting holds no worker, and nothing is lost over it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from engine.runs import api
+from engine.runs.models import Attempt, Timer
+
+from .driver import Driver, document, fire_timers, task
+
+DELAYED = document([task("a"), {"id": "wait", "kind": "delay", "seconds": 3600}, task("b")], ["a>wait", "wait>b"])
+MAPPED = document(
+    [{"id": "all", "kind": "map", "uses": "test.echo", "items": {"$": "inputs.items"}}, task("after")],
+    ["all>after"],
+    inputs={"type": "object", "properties": {"items": {"type": "array"}}},
+)
+
+
+def test_a_delay_waits_in_the_database(driver: Driver) -> None:
+    run = driver.start(DELAYED)
+    run.work("a", value="kept")
+    assert (run.task("wait").status, run.open(), fire_timers()) == ("running", [], 0)
+    Timer.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    assert (fire_timers(), fire_timers()) == (1, 0)
+    assert (run.task("wait").result, run.task("b").status) == ("kept", "ready")
+    run.work("b")
+    assert run.status == "succeeded"
+
+
+def test_stopping_ends_a_delay_at_once(driver: Driver) -> None:
+    run = driver.start(DELAYED)
+    run.work("a")
+    api.stop_run(driver.boss, run.id)
+    assert (run.status, run.task("wait").outcome) == ("stopped", "cancelled")
+    assert not Timer.objects.filter(fired_at=None).exists()
+
+
+def test_a_map_makes_one_task_per_item_and_gathers_their_results(driver: Driver) -> None:
+    run = driver.start(MAPPED, items=["x", "y"])
+    made = [attempt.key for attempt in run.open()]
+    assert len(made) == 2
+    run.work(made[1], value=2)
+    assert run.task("after").status == "blocked"
+    run.work(made[0], value=1)
+    assert (run.task("all").result, run.task("after").status) == ([1, 2], "ready")
+    run.work("after")
+    assert run.status == "succeeded"
+
+
+def test_an_empty_map_goes_on_with_an_empty_list(driver: Driver) -> None:
+    run = driver.start(MAPPED, items=[])
+    assert (run.task("all").result, [a.key for a in Attempt.objects.all()]) == ([], ["after"])
+    api.stop_run(driver.boss, run.id)
