@@ -15,6 +15,7 @@ import {
 import { changeNode } from '../graph/edits';
 import { boundReason, connected, stepBound } from '../graph/loops';
 import { useEditor, useSlice } from './context';
+import { DelaySettings, MapSettings } from './FlowSettings';
 import {
   CheckField,
   ExpressionField,
@@ -27,16 +28,8 @@ import {
   ValueOrExpression,
 } from './fields';
 import { HUMAN_KINDS } from './kinds';
+import type { Change, Errors, Part } from './parts';
 import { SchemaForm } from './SchemaForm';
-
-type Errors = ReadonlyMap<string, string>;
-type Change = (values: Fields, merge?: string) => void;
-type Part = {
-  readonly node: GraphNode;
-  readonly errors: Errors;
-  readonly change: Change;
-  readonly names: readonly string[];
-};
 
 export function StepSettings({ node, errors }: { node: GraphNode; errors: Errors }) {
   const editor = useEditor();
@@ -51,6 +44,8 @@ export function StepSettings({ node, errors }: { node: GraphNode; errors: Errors
       {kind === 'task' && <Parameters {...part} task={task} />}
       {HUMAN_KINDS.has(kind) && <HumanSettings {...part} />}
       {(kind === 'transform' || kind === 'branch') && <ValueSettings {...part} />}
+      {kind === 'delay' && <DelaySettings {...part} />}
+      {kind === 'map' && <MapSettings {...part} />}
       <Behaviour {...part} graph={graph} task={task} />
     </>
   );

@@ -35,6 +35,8 @@ const STARTING_FIELDS: Record<string, Fields> = {
   approval: { prompt: 'Do you approve this?' },
   text: { prompt: 'What should it say?' },
   choice: { prompt: 'Which one?', options: ['Yes', 'No'] },
+  delay: { seconds: 60 },
+  map: { items: [] },
   form: {
     prompt: 'Please fill this in.',
     schema: {
