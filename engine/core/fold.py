@@ -20,6 +20,14 @@ _READY, _COMPLETED, _BLOCKED = TaskStatus.READY, TaskStatus.COMPLETED, TaskStatu
 _ASKING = TaskStatus.FEEDBACK_REQUIRED
 
 
+_FRESH: dict[str, Any] = {
+    "attempt": 1, "retry_count": 0, "lost_count": 0, "outcome": None, "reason": None, "error": None, "how": None,
+    "reject": None, "args": None, "handled": False, "tolerated": False, "resumed": False, "children": 0,
+    "child_error": None, "arrived": (),
+}  # fmt: skip
+"""What belongs to one iteration of a task, as it is when the iteration begins."""
+
+
 class Decision:
     """What a piece of news changed: history entries in order, commands to carry out, ids of changed tasks.
 
@@ -112,13 +120,9 @@ class Fold:
         """Reset what belongs to one iteration. The result stays readable until the next one."""
         task.iteration += 1
         task.version += 1
-        task.attempt, task.retry_count, task.lost_count = 1, 0, 0
-        task.outcome = task.reason = task.error = task.how = task.reject = None
-        task.args, task.uses = None, (task.uses if task.parent is not None else None)
-        task.handled = task.tolerated = task.resumed = False
-        task.children, task.child_error = 0, None
-        if task.arrived:
-            task.arrived = ()
+        vars(task).update(_FRESH)
+        if task.parent is None:
+            task.uses = None
         self.changed.add(task.task_id)
 
     def new_life(self, task: TaskState) -> None:

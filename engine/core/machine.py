@@ -58,7 +58,7 @@ def after_plain(plan: Plan, state: RunState, task: TaskState, plain: PlainTask) 
     fold = Fold(plan, state, task.at)
     if plain.loops:
         fold.quiet.update(plain.loops)
-        if all(state.loops[index].ended for index in plain.loops):
+        if state.loops[plain.loops[0]].ended:
             settle_planned(fold, task)
     for group_id in plain.groups:
         group = state.groups[group_id]

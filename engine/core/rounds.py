@@ -16,9 +16,10 @@ _PLANNED, _SUCCESS, _COMPLETED = TaskStatus.PLANNED, TaskStatus.SUCCESS, TaskSta
 
 def decide_next(fold: Fold) -> bool:
     """Decide one quiet loop, the innermost first. False when none is left to decide."""
-    while fold.quiet:
-        index = next(index for index in fold.plan.order if index in fold.quiet)
-        fold.quiet.discard(index)
+    quiet = fold.quiet
+    while quiet:
+        index = quiet.pop() if len(quiet) == 1 else next(index for index in fold.plan.order if index in quiet)
+        quiet.discard(index)
         loop, state = fold.plan.loops[index], fold.state.loops[index]
         if not state.ended and not state.live and len(state.sources) == len(loop.edges):
             _decide(fold, loop, state)
@@ -31,9 +32,11 @@ def _decide(fold: Fold, loop: PlanLoop, state: LoopState) -> None:
     for index in loop.edges:
         edge = fold.plan.edges[index]
         how = state.sources[str(index)]
-        if fold.state.closing is not None or how not in FIRES[edge.on] or not holds(fold, edge):
+        if fold.state.closing is not None or how not in FIRES[edge.on]:
             continue
-        if _has_converged(fold, state, edge):
+        if edge.when is not None and not holds(fold, edge):
+            continue
+        if edge.rules and _has_converged(fold, state, edge):
             reason = CONVERGED
         elif not _may_go_round(fold, edge):
             reason = CYCLE_LIMIT
@@ -44,14 +47,12 @@ def _decide(fold: Fold, loop: PlanLoop, state: LoopState) -> None:
 
 
 def _may_go_round(fold: Fold, edge: PlanEdge) -> bool:
-    tasks = fold.state.tasks
-    return all(may_run_again(fold.plan.tasks[head].max_cycle, tasks[head].cycle_count) for head in edge.heads)
+    tasks, planned = fold.state.tasks, fold.plan.tasks
+    return all(may_run_again(planned[head].max_cycle, tasks[head].cycle_count) for head in edge.heads)
 
 
 def _has_converged(fold: Fold, state: LoopState, edge: PlanEdge) -> bool:
     """Compare this pass with the last one by every rule the loop has; each remembers its value."""
-    if not edge.rules:
-        return False
     # Every rule has to see every pass, also when an earlier one has already converged.
     still = [stands_still(fold, state.last, state.steady, key, rule, source) for key, rule, source in edge.rules]
     return any(still)
