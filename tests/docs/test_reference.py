@@ -15,6 +15,7 @@ from engine import Channel, FeedbackManager, FeedbackType, RunResult, TaskExecut
 from engine.core import compile as compiler
 from engine.core import definition
 from engine.core.feedback import build_request
+from engine.core.history import EVENT_TYPES
 from engine.core.result import AttemptRecord
 from engine.core.state import TaskStatus
 
@@ -64,6 +65,12 @@ def test_a_public_name_is_documented(name):
 def test_a_members_name_is_documented(kind):
     members = {name for name in dir(kind) if not name.startswith("_")} - INSIDE.get(kind, set())
     assert [name for name in sorted(members) if not re.search(rf"`(\w+\.)?{name}\b", LIBRARY)] == []
+
+
+def test_every_type_of_event_is_listed():
+    core = Path(definition.__file__).parent
+    noted = {kind for path in core.glob("*.py") for kind in re.findall(r"\.note\(\s*\"(\w+)\"", path.read_text())}
+    assert [kind for kind in sorted(noted | set(EVENT_TYPES)) if f"`{kind}`" not in section(LIBRARY, "Results")] == []
 
 
 @pytest.mark.parametrize("status", list(TaskStatus))
