@@ -176,6 +176,7 @@ def _run_started(fold: Fold, event: n.RunStarted) -> None:
         if edge.loop is None and edge.source not in within and edge.target in within:
             target = state.tasks[edge.target]
             target.dead = (*target.dead, edge.index)
+            fold.changed.add(edge.target)
     for task_id in plan.tasks:
         if task_id not in within:
             task = state.tasks[task_id]
