@@ -273,14 +273,14 @@ class _Compiler:
             self._check_parameters(node, wrapper, place)
         elif node.kind == "map":
             settings |= self._map_settings(node, place)
-        params = self._prepared(settings.pop("params", {}), f"{place}.params")
+        params = self._prepared_keys(settings.pop("params", {}), f"{place}.params")
         return PlanTask(
             id=node.id,
             kind=node.kind,
             uses=settings.pop("uses", None),
             label=given.get("label") or node.id,
             params=params,
-            settings=self._prepared(settings, place),
+            settings=self._prepared_keys(settings, place),
             max_cycle=given.get("max_cycle", self.defaults["max_cycle"]),
             max_retries=given.get("max_retries", self.defaults["max_retries"]),
             retry_delay=given.get("retry_delay", self.defaults["retry_delay"]),
@@ -397,6 +397,9 @@ class _Compiler:
             self.problem("bad_expression", str(error), path)
             return value
 
+    def _prepared_keys(self, values: Mapping[str, Any], path: str) -> dict[str, Any]:
+        return {key: self._prepared(value, f"{path}.{key}") for key, value in values.items()}
+
     def _readable(self) -> frozenset[str]:
         names: frozenset[str] | None = self.__dict__.get("_readable_ids")
         if names is None:
@@ -433,7 +436,8 @@ class _Compiler:
                 self.problem("endless_loop", message, place)
 
     def _document_place(self, edge: PlanEdge, edges: list[_Edge]) -> str:
-        return next(e.place for e in edges if e.source == edge.source and e.is_loop and edge.heads)
+        same = (e for e in edges if e.is_loop and (e.source, e.target) == (edge.source, edge.target))
+        return next(e.place for e in same if e.link.given.get("on", "success") == edge.on)
 
 
 def _has_expression(value: Any) -> bool:

@@ -70,10 +70,10 @@ def _check(source: str, task_ids: frozenset[str]) -> frozenset[str]:
         raise ExpressionError(source, f"has {len(tokens)} parts; at most {MAX_PARTS} are allowed")
     depth = deepest = 0
     for part in tokens:
-        depth += (part in "([{!-?") - (part in ")]}")
+        depth += (part in "([{") - (part in ")]}")
         deepest = max(deepest, depth)
-    if deepest > MAX_DEPTH * 2:
-        raise ExpressionError(source, f"is nested {deepest} deep; at most {MAX_DEPTH * 2} is allowed")
+    if deepest > MAX_DEPTH:
+        raise ExpressionError(source, f"is nested {deepest} deep; at most {MAX_DEPTH} is allowed")
     if forbidden := _FORBIDDEN.search(bare):
         raise ExpressionError(source, f"{forbidden.group().strip('. (')!r} is not available in expressions")
     known = task_ids | {"inputs", "tasks", "channels", "iteration", "result"}

@@ -21,6 +21,8 @@ EVENT_TYPES = (
     "iteration_refused",  # next_iteration beyond its limit; data: limit
     "feedback_requested",
     "feedback_answered",
+    "delay_started",  # data: due
+    "convergence_unknown",  # a loop's value could not be computed; data: error
 )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.core import news as n
+from engine.core.closing import close_rest, end_delay
 from engine.core.cycle import may_run_again
 from engine.core.errors import ExpressionError, UnknownTask
 from engine.core.fold import Decision, Fold
@@ -82,7 +83,7 @@ def _settle(fold: Fold) -> None:
         if not fold.queue and not fold.quiet:
             break
     if state.closing is not None and state.open:
-        _close_rest(fold)
+        close_rest(fold)
     if not state.live:
         _conclude(fold)
     elif state.status in ("pending", "waiting"):
@@ -120,34 +121,7 @@ def _conclude(fold: Fold) -> None:
 
 def _close(fold: Fold, final: str) -> None:
     fold.state.closing = fold.state.closing or final
-    _close_rest(fold)
-
-
-def _close_rest(fold: Fold) -> None:
-    """Close everything that does not run, by legal moves. Running bodies end by themselves or are cancelled."""
-    outcome = "cancelled" if fold.state.closing == "stopped" else "skipped"
-    for task in fold.state.tasks.unfinished():
-        status = task.status
-        if status is _RUNNING and fold.task(task).kind == "delay":
-            _end_delay(fold, task)
-            continue
-        if status is _RUNNING or status is _COMPLETED:
-            continue
-        if status is _ASKING:
-            fold.commands.append(n.WithdrawRequests(task.task_id))
-        if status is _PLANNED or status is _SUCCESS:
-            task.outcome = "success"
-            if status is _PLANNED:
-                fold.move(task, _SUCCESS)
-            fold.move(task, _COMPLETED, {"outcome": "success"})
-            continue
-        if status is _RETRY:
-            fold.move(task, _READY)
-        fold.move(task, _SKIPPED)
-        task.outcome = outcome
-        fold.move(task, _COMPLETED, {"outcome": outcome})
-    fold.queue.clear()
-    fold.quiet.clear()
+    close_rest(fold)
 
 
 # -- the run ----------------------------------------------------------------------------------------------------
@@ -412,20 +386,12 @@ def _task_delayed(fold: Fold, event: n.TaskDelayed) -> None:
     if task.status is not _RUNNING:
         return
     if fold.state.closing is not None:
-        _end_delay(fold, task)
+        end_delay(fold, task)
         return
     task.args = {"value": event.value}
     fold.changed.add(task.task_id)
     fold.note("delay_started", task, {"due": event.due})
     fold.commands.append(n.ArmTimer(task.task_id, event.due))
-
-
-def _end_delay(fold: Fold, task: TaskState) -> None:
-    """A delay of a run that is closing: nobody works on it, so it ends here."""
-    fold.move(task, _ERROR, {"error": "the run was closed", "kind": "error"})
-    task.error, task.how = "the run was closed", ERROR
-    task.outcome = "cancelled" if fold.state.closing == "stopped" else "skipped"
-    fold.move(task, _COMPLETED, {"outcome": task.outcome})
 
 
 def _timer_rang(fold: Fold, event: n.TimerRang) -> None:

@@ -18,7 +18,8 @@ def mermaid(plan: Plan) -> str:
     drawn = {(edge.source, _target(plan, edge), _label(plan, edge)): edge for edge in plan.edges}
     for (source, target, label), edge in drawn.items():
         arrow = "-.->" if edge.loop is not None else "-->"
-        lines.append(f"    {names[source]} {arrow}{f'|{label}|' if label else ''} {names[target]}")
+        told = f'|"{label}"|' if label else ""
+        lines.append(f"    {names[source]} {arrow}{told} {names[target]}")
     return "\n".join(lines) + "\n"
 
 

@@ -16,7 +16,13 @@ class TaskFigures:
     tasks_executed: int = 0
     tasks_failed: int = 0
     total_time: float = 0.0
-    uptime: float = 0.0
+    first: float | None = None  # when the first try began, and the last one ended
+    last: float = 0.0
+
+    @property
+    def uptime(self) -> float:
+        """Seconds from the start of the first try to the end of the last."""
+        return 0.0 if self.first is None else self.last - self.first
 
     @property
     def average_execution_time(self) -> float:
@@ -58,9 +64,13 @@ class WorkflowMonitor:
             return
         if event.to == "running":
             self._running[event.task_id] = event.at
+            figures = self.by_task.setdefault(event.task_id, TaskFigures())
+            figures.first = event.at if figures.first is None else figures.first
+            figures.last = event.at
         elif event.from_ == "running" and event.to in ("success", "planned", "error"):
             started = self._running.pop(event.task_id, event.at)
             self.record_task_execution(event.task_id, event.at - started, event.to != "error")
+            self.by_task[event.task_id].last = event.at
 
     def record_task_execution(self, task_id: str, duration_s: float, success: bool) -> None:
         self._total.record(duration_s, success)

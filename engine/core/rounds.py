@@ -237,13 +237,15 @@ def _is_judged(fold: Fold, task: TaskState, *, final: bool) -> bool:
         own = [edges[index] for index in (*planned.out, *planned.closes)]
         for group_id in planned.groups:
             outcome, group = fold.state.groups[group_id].outcome, fold.plan.groups[group_id]
-            if outcome is None and group.policy != "strict" and not final:
+            ends = [edges[index] for index in (*group.out, *group.closes)]
+            may_mend = group.policy != "strict" or any(edge.on == "error" for edge in ends)
+            if outcome is None and may_mend and not final:
                 return False
             if outcome == "success" and group.policy != "strict":
                 task.tolerated = True
                 fold.changed.add(task.task_id)
                 return True
-            own += [edges[index] for index in (*group.out, *group.closes)]
+            own += ends
         for edge in own:
             waits = edge.leaves if edge.loop is None else (edge.loop,)
             if not final and edge.on == task.how and not all(loops[index].ended for index in waits):

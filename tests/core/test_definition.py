@@ -46,7 +46,7 @@ CASES = [
     ("no tasks", document([]), ("no_tasks", "tasks")),
     ("missing parameter", document([{"id": "a", "uses": "needs"}]), ("missing_parameter", "tasks[0].params.x")),
     ("unknown parameter", document([do("a", params={"y": 1})]), ("unknown_parameter", "tasks[0].params.y")),
-    ("bad expression", document([{"id": "a", "uses": "needs", "params": {"x": {"$": "1 +"}}}]), ("bad_expression", "tasks[0].params")),
+    ("bad expression", document([{"id": "a", "uses": "needs", "params": {"x": {"$": "1 +"}}}]), ("bad_expression", "tasks[0].params.x")),
     ("bad condition", document([do("a"), do("b")], [edge("a", "b", when="nobody > 1")]), ("bad_expression", "edges[0].when")),
     ("endless loop", document([do("a", max_cycle=0)], [edge("a", "a")]), ("endless_loop", "edges[0]")),
     ("cycle forbidden", document([do("a"), do("b")], [edge("a", "b"), edge("b", "a", loop=False)]), ("cycle_not_allowed", "edges[1].loop")),

@@ -106,6 +106,18 @@ def test_a_group_policy_says_what_counts_as_success(policy, status, follower):
     assert (run.state.status, run.state.tasks["d"].outcome) == (status, follower)
 
 
+@pytest.mark.parametrize("order", ["bc", "cb"])
+def test_an_error_edge_of_a_group_mends_a_failure_whoever_ends_first(order):
+    run = Scenario("a >> (b | c) >> d")
+    group = run.workflow._definition.groups[0].id
+    run.workflow.add_edge(group, run.made["mend"], on="error")
+    run.succeed("a")
+    for name in order:
+        run.fail("b") if name == "b" else run.succeed("c")
+    run.succeed("mend")
+    assert run.state.status == "succeeded"
+
+
 @pytest.mark.parametrize(("join", "after_one"), [("any", "ready"), (2, "blocked"), ("all", "blocked")])
 def test_a_join_counts_what_fires(join, after_one):
     run = Scenario("(a | b | c); a >> d; b >> d; c >> d", tasks={"d": {"join": join}}).succeed("a")
