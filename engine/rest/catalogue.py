@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from engine.core import registry
+from engine.core.definition import json_schema
 from engine.rest import shapes
 from engine.rest.base import ApiView, page, paging, shown
 from engine.rest.openapi import PAGING, answers, query
@@ -19,6 +21,14 @@ class Tasks(ApiView):
     @extend_schema(operation_id="list_tasks", responses=answers(shapes.CatalogueShape))
     def get(self, request: Request) -> Response:
         return Response({"results": registry.catalogue(), "kinds": registry.kinds()})
+
+
+class DefinitionSchema(ApiView):
+    """The JSON Schema of the documents that `workflows/` takes, for editors and checks outside the site."""
+
+    @extend_schema(operation_id="definition_schema", responses=answers(OpenApiTypes.OBJECT))
+    def get(self, request: Request) -> Response:
+        return Response(json_schema())
 
 
 class Metrics(ApiView):

@@ -50,6 +50,7 @@ urlpatterns = [
     path("feedback/<slug:feedback>/", feedback.FeedbackItem.as_view(), name="feedback-item"),
     path("feedback/<slug:feedback>/answer/", feedback.FeedbackAnswer.as_view(), name="feedback-answer"),
     path("tasks/", catalogue.Tasks.as_view(), name="tasks"),
+    path("definition-schema/", catalogue.DefinitionSchema.as_view(), name="definition-schema"),
     path("metrics/", catalogue.Metrics.as_view(), name="metrics"),
     path("audit/", catalogue.Audit.as_view(), name="audit"),
     path("schema/", SpectacularAPIView.as_view(**_guarded), name="schema"),

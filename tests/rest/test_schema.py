@@ -44,6 +44,12 @@ def test_the_schema_is_served_to_who_is_signed_in(boss):
     assert boss.get("schema/")["Content-Type"].startswith("application/vnd.oai.openapi")
 
 
+def test_the_schema_of_definitions_is_served(boss, published):
+    schema = boss.get("definition-schema/").json()
+    jsonschema.validate(published["document"], schema)
+    assert not jsonschema.Draft202012Validator(schema).is_valid({"schema": "graflow/1", "tasks": []})
+
+
 @pytest.mark.parametrize(
     ("path", "described"),
     [
