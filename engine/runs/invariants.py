@@ -175,7 +175,8 @@ def _within_limits(facts: _Facts) -> _Found:
         planned = facts.plan.tasks.get(key)
         if planned is None:
             continue
-        counts = key in heads or not planned.loops
+        # Within several loops an outer or overlapping one may start the head again on its own account.
+        counts = (key in heads and len(planned.loops) == 1) or not planned.loops
         if counts and planned.max_cycle and task.cycle_count > planned.max_cycle:
             yield (
                 "I8",

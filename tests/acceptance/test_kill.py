@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,12 @@ def test_killed_workers_lose_nothing(held: Callable[[str], Held]) -> None:
 @pytest.mark.timeout(180)
 def test_a_killed_product_goes_on_where_it_was(held: Callable[[str], Held]) -> None:
     run = held("embedded")
+    bodies = [*run.children("first"), *run.children("second")]
     run.stack.kill("up")
+    until = time.monotonic() + 20
+    while any(map(is_running, bodies)):  # the product is gone, so nobody else can wait for them
+        assert time.monotonic() < until, "bodies outlived their product"
+        time.sleep(0.02)
     run.let_go()
     run.stack.start()
     run.finish(seconds=15)

@@ -12,7 +12,7 @@ from engine.core import registry
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
 ELSEWHERE = {"coordination"}  # needs processes and Redis: tests/execution/test_coordination_example.py
 LAST_LINES = {
-    "channels": "42",
+    "shared_channels": "42",
     "definition_document": "tasks[1].uses unknown_task",
     "dynamic_tasks": "['noted: 22']",
     "error_edge": "succeeded 99 EUR ConnectionError: the exchange is closed",

@@ -1,6 +1,6 @@
 """Channels: data that tasks of one run share. Writes count when their task succeeds, and none is lost.
 
-python examples/channels.py
+python examples/shared_channels.py
 """
 
 from engine import channel_pull, channel_push, task, workflow
