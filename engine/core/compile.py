@@ -344,7 +344,7 @@ class _Compiler:
                 self.problem("wrong_parameter", f"parameter {name!r}: {error}", f"{place}.params.{name}")
         if (
             self.strict
-            and not any(link.target == node.id for link in self.definition.links)
+            and not any(link.target == node.id and link.given.get("loop") is not True for link in self.definition.links)
             and not self._in_entered_group(node.id)
         ):
             declared = (self.definition.inputs or {}).get("properties", {})
