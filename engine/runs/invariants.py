@@ -175,7 +175,7 @@ def _within_limits(facts: _Facts) -> _Found:
         planned = facts.plan.tasks.get(key)
         if planned is None:
             continue
-        # Within several loops an outer or overlapping one may start the head again on its own account.
+        # Heads inside several loops are left out: what their limit means there is not settled (docs/dev/progress.md).
         counts = (key in heads and len(planned.loops) == 1) or not planned.loops
         if counts and planned.max_cycle and task.cycle_count > planned.max_cycle:
             yield (

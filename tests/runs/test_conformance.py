@@ -78,7 +78,7 @@ class Both:
         return [tuple(entry[:6]) for entry in self.state.log], stored
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="hundreds of commits a run; the store is the same code")
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="too slow there: hundreds of commits a run")
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents(), st.integers(0, 2**16), st.integers(0, 2**16))
 def test_memory_and_database_tell_the_same_story(boss: Any, document: dict[str, Any], fate: int, order: int) -> None:
