@@ -124,6 +124,9 @@ class RunStart(Serializer[Any]):
     version = serializers.IntegerField(required=False, allow_null=True, min_value=1, default=None)
     inputs = ObjectField(required=False, allow_null=True, default=None)
     mode = serializers.ChoiceField(choices=MODES, required=False, default="live")
+    deadline = serializers.FloatField(
+        required=False, allow_null=True, default=None, help_text="seconds the run may take"
+    )
 
 
 class ReasonBody(Serializer[Any]):
@@ -175,6 +178,7 @@ class RunShape(Serializer[Any]):
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
+    deadline_at = serializers.DateTimeField(allow_null=True)
     tasks = TaskShape(many=True)
     definition = ObjectField(allow_null=True)
 

@@ -12,7 +12,7 @@ from engine.core.graph import reachable
 from engine.core.plan import Plan
 from engine.core.schema import value_error
 from engine.core.state import FINAL_RUN_STATUSES, TaskStatus
-from engine.runs import data, database, idempotency, questions, reading, values
+from engine.runs import data, database, deadlines, idempotency, questions, reading, values
 from engine.runs.ledger import Refused, Unit, begin, change
 from engine.runs.models import Attempt, Run, RunTask, WorkflowDefinition, WorkflowVersion
 from engine.runs.plans import plan_of
@@ -29,11 +29,12 @@ def start_run(
     version: int | None = None,
     inputs: dict[str, Any] | None = None,
     mode: str = "live",
+    deadline: float | None = None,
     idempotency_key: str | None = None,
 ) -> data.Run:
     """Start a published version, the latest when none is named. It is on disk when this returns.
 
-    Raises Conflict when nothing is published, InvalidInput for inputs that do not fit.
+    `deadline` are the seconds it may take, instead of the workflow's own. Raises Conflict when nothing is published, InvalidInput for inputs that do not fit.
     """
     if mode not in MODES:
         raise InvalidInput(f"mode={mode!r} is unknown; use one of: {', '.join(MODES)}.")
@@ -41,12 +42,14 @@ def start_run(
     if definition.archived_at is not None:
         raise Conflict(f"Workflow {definition.name!r} is archived and cannot be started.", code="archived")
     chosen = _version(definition, version)
-    given = _checked_inputs(plan_of(chosen.pk), inputs or {})
-    request = [str(definition.public_id), version, given, mode]
+    plan = plan_of(chosen.pk)
+    given = _checked_inputs(plan, inputs or {})
+    seconds = deadlines.seconds_of(plan, deadline)
+    request = [str(definition.public_id), version, given, mode, *([] if deadline is None else [deadline])]
 
     def make() -> str:
-        run = _insert(actor, chosen, definition, given, mode)
-        begin(run, plan_of(chosen.pk), lambda unit: _tell(unit, n.RunStarted(unit.at)))
+        run = _insert(actor, chosen, definition, given, mode, seconds)
+        begin(run, plan, lambda unit: _tell(unit, n.RunStarted(unit.at)))
         told = {"workflow": str(definition.public_id), "version": chosen.number, "mode": mode}
         audit.write(actor, "run.start", "run", run.public_id, told)
         return str(run.public_id)
@@ -121,7 +124,7 @@ def retry_run(actor: Actor, run: str, *, from_: str = "failed") -> data.Run:
 
     def once() -> str:
         with database.writing():
-            fresh = _insert(actor, row.version, row.definition, row.inputs, row.mode, retry_of=row)
+            fresh = _insert(actor, row.version, row.definition, row.inputs, row.mode, deadlines.length_of(row), row)
             begin(fresh, plan, lambda unit: _tell(unit, n.RunStarted(unit.at), kept))
             told = {"retry_of": str(row.public_id), "from": from_, "kept": sorted(kept)}
             audit.write(actor, "run.retry", "run", fresh.public_id, told)
@@ -200,13 +203,15 @@ def _checked_inputs(plan: Plan, inputs: dict[str, Any]) -> dict[str, Any]:
 
 def _insert(
     actor: Actor, version: WorkflowVersion, definition: WorkflowDefinition, inputs: dict[str, Any], mode: str,
-    retry_of: Run | None = None,
+    seconds: float | None = None, retry_of: Run | None = None,
 ) -> Run:  # fmt: skip
     run = Run(
         definition=definition, version=version, inputs=inputs, counters={}, mode=mode, retry_of=retry_of,
         started_by_id=actor.pk, created_at=database.now(), engine_abi=version.engine_abi,
     )  # fmt: skip
+    deadlines.arm(run, seconds)
     run.save(force_insert=True)
+    deadlines.keep_timer(run)
     return run
 
 

@@ -113,6 +113,7 @@ class Run(Value):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    deadline_at: datetime | None = None
     tasks: tuple[Task, ...] = ()
     definition: dict[str, Any] | None = None
 

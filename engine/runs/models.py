@@ -131,6 +131,7 @@ class Run(models.Model):
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]
@@ -370,9 +371,12 @@ class FeedbackDecision(models.Model):
 
 
 class Timer(models.Model):
-    """Something that is due later. `token` is the version of the task it belongs to; an older one is void."""
+    """Something that is due later. `token` is the version of the task it belongs to; an older one is void.
 
-    RETRY: ClassVar = "retry"
+    A run's deadline belongs to no task.
+    """
+
+    RETRY, DEADLINE = "retry", "run_deadline"
 
     run = models.ForeignKey(Run, on_delete=CASCADE, related_name="timers")
     task = models.ForeignKey(RunTask, null=True, on_delete=CASCADE, related_name="timers", db_index=False)

@@ -93,6 +93,12 @@ def test_a_workflow_without_a_version_cannot_run(boss):
     assert boss.post("runs/", {"workflow": made["id"]}).status_code in (409, 422)
 
 
+def test_a_start_may_name_a_deadline(boss, published):
+    started = boss.post("runs/", {"workflow": published["id"], "deadline": 60}).json()
+    assert started["deadline_at"] > started["created_at"]
+    problem(boss.post("runs/", {"workflow": published["id"], "deadline": 0}), 422, "invalid_input")
+
+
 @pytest.mark.parametrize("inputs", [[], "x", 3])
 def test_inputs_are_an_object(boss, published, inputs):
     refused = problem(boss.post("runs/", {"workflow": published["id"], "inputs": inputs}), 422, "invalid_input")
