@@ -127,6 +127,13 @@ class RunStart(Serializer[Any]):
     deadline = serializers.FloatField(
         required=False, allow_null=True, default=None, help_text="seconds the run may take"
     )
+    business_key = serializers.CharField(
+        max_length=200,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="unique within the workflow; a second start with it gives the first run",
+    )
 
 
 class ReasonBody(Serializer[Any]):
@@ -179,6 +186,7 @@ class RunShape(Serializer[Any]):
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
     deadline_at = serializers.DateTimeField(allow_null=True)
+    business_key = serializers.CharField(allow_null=True)
     tasks = TaskShape(many=True)
     definition = ObjectField(allow_null=True)
 

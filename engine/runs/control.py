@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.db import IntegrityError, transaction
+
 from engine.access import Actor, audit
 from engine.core import news as n
 from engine.core.errors import Conflict, InvalidInput, NotFound
@@ -12,7 +14,7 @@ from engine.core.graph import reachable
 from engine.core.plan import Plan
 from engine.core.schema import value_error
 from engine.core.state import FINAL_RUN_STATUSES, TaskStatus
-from engine.runs import data, database, deadlines, idempotency, questions, reading, values
+from engine.runs import admission, data, database, deadlines, idempotency, questions, reading, values
 from engine.runs.ledger import Refused, Unit, begin, change
 from engine.runs.models import Attempt, Run, RunTask, WorkflowDefinition, WorkflowVersion
 from engine.runs.plans import plan_of
@@ -20,6 +22,7 @@ from engine.runs.workflows import find
 
 MODES = ("live", "test")
 MAX_INPUT_BYTES = 1_000_000
+MAX_KEY = 200
 
 
 def start_run(
@@ -30,11 +33,16 @@ def start_run(
     inputs: dict[str, Any] | None = None,
     mode: str = "live",
     deadline: float | None = None,
+    business_key: str | None = None,
     idempotency_key: str | None = None,
+    scope: str = "start_run",
 ) -> data.Run:
     """Start a published version, the latest when none is named. It is on disk when this returns.
 
-    `deadline` are the seconds it may take, instead of the workflow's own. Raises Conflict when nothing is published, InvalidInput for inputs that do not fit.
+    `deadline` are the seconds it may take, instead of the workflow's own. A second start of the workflow with
+    the same `business_key` gives the first run, for ever; one with the same `idempotency_key` for 24 hours, within
+    the same `scope` of keys. Raises Conflict when nothing is published, InvalidInput for inputs that do not fit,
+    LimitExceeded when the engine is full.
     """
     if mode not in MODES:
         raise InvalidInput(f"mode={mode!r} is unknown; use one of: {', '.join(MODES)}.")
@@ -45,10 +53,22 @@ def start_run(
     plan = plan_of(chosen.pk)
     given = _checked_inputs(plan, inputs or {})
     seconds = deadlines.seconds_of(plan, deadline)
-    request = [str(definition.public_id), version, given, mode, *([] if deadline is None else [deadline])]
+    _check_key(business_key)
+    more = {"deadline": deadline, "business_key": business_key}
+    asked = {name: value for name, value in more.items() if value is not None}
+    request = [str(definition.public_id), version, given, mode, *([asked] if asked else [])]
 
     def make() -> str:
-        run = _insert(actor, chosen, definition, given, mode, seconds)
+        if found := _known(definition, business_key):
+            return found
+        admission.admit()
+        try:
+            with transaction.atomic():
+                run = _insert(actor, chosen, definition, given, mode, seconds, business_key=business_key)
+        except IntegrityError:  # somebody with the same key was quicker
+            if found := _known(definition, business_key):
+                return found
+            raise
         begin(run, plan, lambda unit: _tell(unit, n.RunStarted(unit.at)))
         told = {"workflow": str(definition.public_id), "version": chosen.number, "mode": mode}
         audit.write(actor, "run.start", "run", run.public_id, told)
@@ -56,7 +76,7 @@ def start_run(
 
     def once() -> str:
         with database.writing():
-            return idempotency.once(actor, "start_run", idempotency_key, request, make)
+            return idempotency.once(actor, scope, idempotency_key, request, make)
 
     return reading.get_run(actor, database.retried(once))
 
@@ -124,6 +144,7 @@ def retry_run(actor: Actor, run: str, *, from_: str = "failed") -> data.Run:
 
     def once() -> str:
         with database.writing():
+            admission.admit()
             fresh = _insert(actor, row.version, row.definition, row.inputs, row.mode, deadlines.length_of(row), row)
             begin(fresh, plan, lambda unit: _tell(unit, n.RunStarted(unit.at), kept))
             told = {"retry_of": str(row.public_id), "from": from_, "kept": sorted(kept)}
@@ -201,13 +222,27 @@ def _checked_inputs(plan: Plan, inputs: dict[str, Any]) -> dict[str, Any]:
     return inputs
 
 
+def _check_key(business_key: str | None) -> None:
+    if business_key is not None and not 0 < len(business_key) <= MAX_KEY:
+        message = f"business_key has {len(business_key)} characters; expected 1 to {MAX_KEY}, for example 'order-4711'."
+        raise InvalidInput(message, errors=[{"path": "business_key", "message": message}])
+
+
+def _known(definition: WorkflowDefinition, business_key: str | None) -> str | None:
+    """The id of the run that was started with this key."""
+    if business_key is None:
+        return None
+    found = Run.objects.filter(definition=definition, business_key=business_key).values_list("public_id", flat=True)
+    return next((str(public_id) for public_id in found), None)
+
+
 def _insert(
     actor: Actor, version: WorkflowVersion, definition: WorkflowDefinition, inputs: dict[str, Any], mode: str,
-    seconds: float | None = None, retry_of: Run | None = None,
+    seconds: float | None = None, retry_of: Run | None = None, business_key: str | None = None,
 ) -> Run:  # fmt: skip
     run = Run(
         definition=definition, version=version, inputs=inputs, counters={}, mode=mode, retry_of=retry_of,
-        started_by_id=actor.pk, created_at=database.now(), engine_abi=version.engine_abi,
+        started_by_id=actor.pk, created_at=database.now(), engine_abi=version.engine_abi, business_key=business_key,
     )  # fmt: skip
     deadlines.arm(run, seconds)
     run.save(force_insert=True)

@@ -114,6 +114,7 @@ class Run(Value):
     started_at: datetime | None
     ended_at: datetime | None
     deadline_at: datetime | None = None
+    business_key: str | None = None
     tasks: tuple[Task, ...] = ()
     definition: dict[str, Any] | None = None
 

@@ -132,9 +132,13 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
+    business_key = models.CharField(max_length=200, null=True, blank=True)
 
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["definition", "business_key"], name="engine_run_business_key")
+        ]
         indexes: ClassVar = [
             models.Index(fields=["-created_at", "-id"], name="engine_run_newest"),
             models.Index(fields=["definition", "-created_at", "-id"], name="engine_run_of_workflow"),

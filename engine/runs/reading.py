@@ -166,8 +166,8 @@ def _run(row: Run, tasks: tuple[data.Task, ...] = (), definition: dict[str, Any]
         mode=row.mode, seq=row.seq, inputs=row.inputs, open_feedback=row.open_feedback,
         retry_of=str(row.retry_of.public_id) if row.retry_of else None,
         started_by=row.started_by.get_username() if row.started_by else "system", created_at=row.created_at,
-        started_at=row.started_at, ended_at=row.ended_at, deadline_at=row.deadline_at, tasks=tasks,
-        definition=definition,
+        started_at=row.started_at, ended_at=row.ended_at, deadline_at=row.deadline_at,
+        business_key=row.business_key, tasks=tasks, definition=definition,
     )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 import pytest
 
+from engine.runs import admission
+
 from .calls import ASK, problem
 
 
@@ -97,6 +99,20 @@ def test_a_start_may_name_a_deadline(boss, published):
     started = boss.post("runs/", {"workflow": published["id"], "deadline": 60}).json()
     assert started["deadline_at"] > started["created_at"]
     problem(boss.post("runs/", {"workflow": published["id"], "deadline": 0}), 422, "invalid_input")
+
+
+def test_a_second_start_with_a_business_key_answers_with_the_first_run(boss, published):
+    body = {"workflow": published["id"], "business_key": "order-1"}
+    assert boss.post("runs/", body).json()["id"] == boss.post("runs/", body).json()["id"]
+    problem(boss.post("runs/", {**body, "business_key": "x" * 201}), 422, "invalid_input")
+
+
+def test_a_full_engine_says_when_to_come_back(boss, published, run, settings):
+    admission.forget()
+    settings.GRAFLOW_MAX_ACTIVE_RUNS = 1
+    refused = boss.post("runs/", {"workflow": published["id"]})
+    problem(refused, 429, "engine_full")
+    assert int(refused["Retry-After"]) > 0
 
 
 @pytest.mark.parametrize("inputs", [[], "x", 3])
