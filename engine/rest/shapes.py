@@ -15,6 +15,7 @@ from rest_framework.serializers import Serializer
 
 DECISIONS = ("approve", "reject", "skip", "answer")
 MODES = ("live", "test")
+MISSED = ("skip", "once")
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)
@@ -189,6 +190,41 @@ class RunShape(Serializer[Any]):
     business_key = serializers.CharField(allow_null=True)
     tasks = TaskShape(many=True)
     definition = ObjectField(allow_null=True)
+
+
+class ScheduleBody(Serializer[Any]):
+    cron = serializers.CharField(max_length=100, help_text="five fields: minute hour day-of-month month day-of-week")
+    zone = serializers.CharField(max_length=64, required=False, default="UTC", help_text="such as Europe/Berlin")
+    inputs = ObjectField(required=False, default=dict)
+    missed = serializers.ChoiceField(choices=MISSED, required=False, default="once")
+    enabled = serializers.BooleanField(required=False, default=True)
+
+
+class ScheduleChange(ScheduleBody):
+    """What is left out stays."""
+
+    cron = serializers.CharField(max_length=100, required=False)
+    zone = serializers.CharField(max_length=64, required=False)
+    inputs = ObjectField(required=False)
+    missed = serializers.ChoiceField(choices=MISSED, required=False)
+    enabled = serializers.BooleanField(required=False)
+
+
+class ScheduleShape(Serializer[Any]):
+    id = serializers.UUIDField()
+    workflow = serializers.UUIDField()
+    cron = serializers.CharField()
+    zone = serializers.CharField()
+    inputs = ObjectField()
+    enabled = serializers.BooleanField()
+    missed = serializers.CharField()
+    next_at = serializers.DateTimeField(allow_null=True)
+    upcoming = serializers.ListField(child=serializers.DateTimeField(), help_text="the next five times")
+    last_at = serializers.DateTimeField(allow_null=True)
+    last_run = serializers.UUIDField(allow_null=True)
+    problem = serializers.CharField(allow_blank=True, help_text="why the newest start did not succeed")
+    created_by = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
 
 
 class RunStatusShape(Serializer[Any]):

@@ -49,9 +49,9 @@ def start_run(
     definition = find(actor, "run.start" if mode == "live" else "run.start_test", workflow)
     if definition.archived_at is not None:
         raise Conflict(f"Workflow {definition.name!r} is archived and cannot be started.", code="archived")
-    chosen = _version(definition, version)
+    chosen = version_of(definition, version)
     plan = plan_of(chosen.pk)
-    given = _checked_inputs(plan, inputs or {})
+    given = checked_inputs(plan, inputs or {})
     seconds = deadlines.seconds_of(plan, deadline)
     _check_key(business_key)
     more = {"deadline": deadline, "business_key": business_key}
@@ -197,7 +197,8 @@ def _does_not_apply(unit: Unit, what: str) -> Conflict:
     return Conflict(f"The run is {status} and cannot be {what}.", code="run_status", run_status=status)
 
 
-def _version(definition: WorkflowDefinition, number: int | None) -> WorkflowVersion:
+def version_of(definition: WorkflowDefinition, number: int | None) -> WorkflowVersion:
+    """A published version, the latest for None. Raises Conflict when there is none."""
     wanted = definition.latest_version if number is None else number
     if wanted is None:
         raise Conflict(
@@ -209,7 +210,8 @@ def _version(definition: WorkflowDefinition, number: int | None) -> WorkflowVers
     return row
 
 
-def _checked_inputs(plan: Plan, inputs: dict[str, Any]) -> dict[str, Any]:
+def checked_inputs(plan: Plan, inputs: dict[str, Any]) -> dict[str, Any]:
+    """`inputs`, if they can be kept and fit the workflow. Raises InvalidInput."""
     try:
         text = values.check(inputs, "The inputs")
     except values.Unstorable as wrong:
@@ -279,4 +281,6 @@ def _with_children(row: Run) -> set[str]:
     return {parent for parent in children if parent}
 
 
-__all__ = ["pause_run", "resume_run", "retry_run", "start_run", "stop_run", "stop_workflow"]
+__all__ = [
+    "checked_inputs", "pause_run", "resume_run", "retry_run", "start_run", "stop_run", "stop_workflow", "version_of",
+]  # fmt: skip

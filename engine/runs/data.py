@@ -120,6 +120,26 @@ class Run(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule(Value):
+    """A workflow that starts by the clock. `upcoming` are its next times, also while it is not enabled."""
+
+    id: str
+    workflow: str
+    cron: str
+    zone: str
+    inputs: dict[str, Any]
+    enabled: bool
+    missed: str
+    next_at: datetime | None
+    upcoming: tuple[datetime, ...]
+    last_at: datetime | None
+    last_run: str | None
+    problem: str
+    created_by: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus(Value):
     """The short form: `tasks` counts tasks by status."""
 

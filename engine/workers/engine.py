@@ -22,7 +22,7 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from engine.runs import database, inbox, leases, sweeps
+from engine.runs import database, inbox, leases, schedules, sweeps
 from engine.runs.ledger import WINDOW
 from engine.runs.models import SchedulerBeat, WorkerInstance
 from engine.workers.wire import Sender, depth
@@ -76,6 +76,7 @@ class Engine:
         work = sum(_each(sweeps.fire, sweeps.due_timers()))
         work += _told("whose lease was over", sum(_each(leases.reap, leases.overdue())))
         work += sum(_each(inbox.expire, sweeps.overdue_feedback()))
+        work += sum(_each(schedules.fire, schedules.due()))
         return self._relay() or work > 0
 
     def _guarded(self, work: Callable[[], Any]) -> Any:

@@ -110,6 +110,7 @@ CALLS = {
     "run.view": ("GET", "runs/{run}/"),
     "run.start": ("POST", "runs/"),
     "run.control": ("POST", "runs/{run}/stop/"),
+    "automation.edit": ("POST", "workflows/{workflow}/schedules/"),
     "feedback.view": ("GET", "feedback/{feedback}/"),
     "feedback.answer": ("POST", "feedback/{feedback}/answer/"),
     "audit.view": ("GET", "audit/"),
@@ -117,6 +118,7 @@ CALLS = {
 BODIES = {
     "workflow.edit": lambda ids: {"name": "Other", "document": ASK},
     "run.start": lambda ids: {"workflow": ids["workflow"]},
+    "automation.edit": lambda ids: {"cron": "30 7 * * *"},
     "feedback.answer": lambda ids: {"decision": "approve"},
 }
 
