@@ -1,4 +1,4 @@
-"""What starts a workflow without a person at hand, over HTTP: its schedules."""
+"""What starts a workflow without a person at hand, over HTTP: its schedules and triggers."""
 
 from __future__ import annotations
 
@@ -47,4 +47,42 @@ class Schedule(ApiView):
     @extend_schema(operation_id="delete_schedule", responses=answers(None, status=204))
     def delete(self, request: Request, workflow: str, schedule: str) -> Response:
         api.delete_schedule(request.user, workflow, schedule)
+        return Response(status=204)
+
+
+class Triggers(ApiView):
+    @extend_schema(operation_id="list_triggers", responses=answers(shapes.listed(shapes.TriggerShape)))
+    def get(self, request: Request, workflow: str) -> Response:
+        found = api.list_triggers(request.user, workflow)
+        return Response({"results": [shown(item) for item in found], "next": None})
+
+    @extend_schema(
+        operation_id="create_trigger",
+        parameters=[IDEMPOTENCY],
+        request=shapes.TriggerBody,
+        responses=answers(shapes.TriggerShape, status=201, refuses=(409, 422)),
+    )
+    def post(self, request: Request, workflow: str) -> Response:
+        values = body(request, shapes.TriggerBody)
+        made = api.create_trigger(request.user, workflow, **values, idempotency_key=idempotency_key(request))
+        return Response(shown(made), status=201)
+
+
+class Trigger(ApiView):
+    @extend_schema(operation_id="get_trigger", responses=answers(shapes.TriggerShape))
+    def get(self, request: Request, workflow: str, trigger: str) -> Response:
+        return Response(shown(api.get_trigger(request.user, workflow, trigger)))
+
+    @extend_schema(
+        operation_id="change_trigger",
+        request=shapes.TriggerChange,
+        responses=answers(shapes.TriggerShape, refuses=(422,)),
+    )
+    def patch(self, request: Request, workflow: str, trigger: str) -> Response:
+        values = body(request, shapes.TriggerChange)
+        return Response(shown(api.change_trigger(request.user, workflow, trigger, **values)))
+
+    @extend_schema(operation_id="delete_trigger", responses=answers(None, status=204))
+    def delete(self, request: Request, workflow: str, trigger: str) -> Response:
+        api.delete_trigger(request.user, workflow, trigger)
         return Response(status=204)

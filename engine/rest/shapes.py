@@ -227,6 +227,33 @@ class ScheduleShape(Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+class TriggerBody(Serializer[Any]):
+    name = serializers.CharField(max_length=100)
+    signed = serializers.BooleanField(
+        required=False, default=False, help_text="callers sign their bodies instead of sending the secret"
+    )
+    enabled = serializers.BooleanField(required=False, default=True)
+
+
+class TriggerChange(Serializer[Any]):
+    name = serializers.CharField(max_length=100, required=False)
+    enabled = serializers.BooleanField(required=False)
+
+
+class TriggerShape(Serializer[Any]):
+    id = serializers.UUIDField()
+    workflow = serializers.UUIDField()
+    name = serializers.CharField()
+    signed = serializers.BooleanField()
+    prefix = serializers.CharField(help_text="the beginning of the secret")
+    path = serializers.CharField()
+    enabled = serializers.BooleanField()
+    last_used_at = serializers.DateTimeField(allow_null=True)
+    created_by = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
+    secret = serializers.CharField(allow_null=True, help_text="only in the answer that made the trigger")
+
+
 class RunStatusShape(Serializer[Any]):
     id = serializers.UUIDField()
     workflow = serializers.UUIDField()

@@ -41,3 +41,29 @@ class WorkflowSchedule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.cron} ({self.zone})"
+
+
+class WorkflowTrigger(models.Model):
+    """An address that starts a workflow. Its secret is shown once: kept as a hash, or, where signatures are to be
+    computed with it, sealed.
+    """
+
+    workflow_path: ClassVar = "definition"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    definition = models.ForeignKey("engine.WorkflowDefinition", on_delete=CASCADE, related_name="triggers")
+    name = models.CharField(max_length=100)
+    signed = models.BooleanField(default=False)
+    prefix = models.CharField(max_length=12, help_text="The first characters of the secret, to recognise it by.")
+    digest = models.CharField(max_length=64)
+    sealed = models.TextField(default="", blank=True)
+    enabled = models.BooleanField(default=True)
+    last_used_at = models.DateTimeField(null=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=SET_NULL, related_name="+")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"

@@ -140,6 +140,23 @@ class Schedule(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger(Value):
+    """An address that starts a workflow. Only the answer that made it holds the `secret`."""
+
+    id: str
+    workflow: str
+    name: str
+    signed: bool
+    prefix: str
+    path: str
+    enabled: bool
+    last_used_at: datetime | None
+    created_by: str
+    created_at: datetime
+    secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus(Value):
     """The short form: `tasks` counts tasks by status."""
 

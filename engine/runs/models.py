@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from engine.core.state import FINAL_RUN_STATUSES
 from engine.runs.automatic import WorkflowSchedule as WorkflowSchedule
+from engine.runs.automatic import WorkflowTrigger as WorkflowTrigger
 from engine.runs.fields import JsonText
 
 CASCADE, PROTECT, SET_NULL = models.CASCADE, models.PROTECT, models.SET_NULL
