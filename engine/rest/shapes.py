@@ -188,6 +188,7 @@ class RunShape(Serializer[Any]):
     ended_at = serializers.DateTimeField(allow_null=True)
     deadline_at = serializers.DateTimeField(allow_null=True)
     business_key = serializers.CharField(allow_null=True)
+    min_seq = serializers.IntegerField(help_text="the oldest event that is still here")
     tasks = TaskShape(many=True)
     definition = ObjectField(allow_null=True)
 
@@ -286,6 +287,8 @@ class EventShape(Serializer[Any]):
 class EventsShape(Serializer[Any]):
     results = EventShape(many=True)
     last_seq = serializers.IntegerField()
+    min_seq = serializers.IntegerField()
+    reload = serializers.BooleanField(help_text="events before these are gone: fetch the run and go on from its seq")
 
 
 class AnswerBody(Serializer[Any]):

@@ -115,6 +115,7 @@ class Run(Value):
     ended_at: datetime | None
     deadline_at: datetime | None = None
     business_key: str | None = None
+    min_seq: int = 1
     tasks: tuple[Task, ...] = ()
     definition: dict[str, Any] | None = None
 
@@ -196,10 +197,14 @@ class Event(Value):
 
 @dataclass(frozen=True, slots=True)
 class EventPage(Value):
-    """Consecutive events; `last_seq` is the run's newest, which may lie beyond this page."""
+    """Consecutive events; `last_seq` is the run's newest, which may lie beyond this page, `min_seq` the oldest that
+    is still here. `reload`: what follows the asked one is gone, so fetch the run and go on from its `seq`.
+    """
 
     results: tuple[Event, ...]
     last_seq: int
+    min_seq: int = 1
+    reload: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

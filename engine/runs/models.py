@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from engine.core.state import FINAL_RUN_STATUSES
 from engine.runs.automatic import WorkflowSchedule as WorkflowSchedule
@@ -99,6 +99,7 @@ class Blob(models.Model):
     media_type = models.CharField(max_length=100, default="application/json")
     content = models.BinaryField()
     created_at = models.DateTimeField()
+    unreferenced_at = models.DateTimeField(null=True, db_index=True)
 
     def __str__(self) -> str:
         return f"{self.media_type}, {self.size} bytes"
@@ -107,7 +108,7 @@ class Blob(models.Model):
 class Run(models.Model):
     """One execution of a version. Its row is the lock under which everything of the run changes.
 
-    `seq` is the number of its newest event; `counters` is what the core remembers beside the tasks.
+    `seq` is the number of its newest event, `min_seq` of the oldest that is still here; `counters` is what the core remembers beside the tasks.
     """
 
     workflow_path: ClassVar = "definition"
@@ -119,6 +120,7 @@ class Run(models.Model):
     reason = models.TextField(null=True, blank=True)
     mode = models.CharField(max_length=8, default="live")
     seq = models.PositiveBigIntegerField(default=0)
+    min_seq = models.PositiveBigIntegerField(default=1)
     inputs = JsonText()
     counters = JsonText()
     paused = models.BooleanField(default=False)
@@ -146,6 +148,11 @@ class Run(models.Model):
             models.Index(fields=["definition", "-created_at", "-id"], name="engine_run_of_workflow"),
             models.Index(
                 fields=["status", "id"], name="engine_run_live", condition=~Q(status__in=sorted(FINAL_RUN_STATUSES))
+            ),
+            models.Index(
+                fields=["ended_at"],
+                name="engine_run_untrimmed",
+                condition=Q(ended_at__isnull=False, min_seq__lte=F("seq")),
             ),
         ]
 
@@ -239,6 +246,7 @@ class Attempt(models.Model):
             models.Index(fields=["run", "id"], name="engine_attempt_of_run"),
             models.Index(fields=["priority", "id"], name="engine_attempt_outbox", condition=Q(state="dispatched")),
             models.Index(fields=["lease_until"], name="engine_attempt_lease", condition=Q(state="claimed")),
+            models.Index(fields=["result_blob"], name="engine_attempt_blob", condition=Q(result_blob__isnull=False)),
         ]
 
     def __str__(self) -> str:

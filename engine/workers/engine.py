@@ -22,7 +22,7 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from engine.runs import database, inbox, leases, schedules, sweeps
+from engine.runs import database, inbox, leases, retention, schedules, sweeps
 from engine.runs.ledger import WINDOW
 from engine.runs.models import SchedulerBeat, WorkerInstance
 from engine.workers.wire import Sender, depth
@@ -35,6 +35,8 @@ IDLE_SECONDS = 1.0
 BUSY_SECONDS = 0.05
 WATCH_SECONDS = 2.0
 TRIM_SECONDS = 600.0
+RETENTION_SECONDS = 3600.0
+RUNS_AT_ONCE = 5
 KEPT = timedelta(days=1)
 BATCH = 100
 EPOCH_KEY = "graflow:epoch"
@@ -49,7 +51,7 @@ class Engine:
         self._sender = Sender()
         self._redis: Redis = Redis.from_url(settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
         self._epoch: str | None = None
-        self._next_watch = self._next_trim = 0.0
+        self._next_watch = self._next_trim = self._next_retention = 0.0
 
     def stop(self) -> None:
         self._stop.set()
@@ -77,7 +79,17 @@ class Engine:
         work += _told("whose lease was over", sum(_each(leases.reap, leases.overdue())))
         work += sum(_each(inbox.expire, sweeps.overdue_feedback()))
         work += sum(_each(schedules.fire, schedules.due()))
+        if now >= self._next_retention:
+            work += self._forget(now)
         return self._relay() or work > 0
+
+    def _forget(self, now: float) -> int:
+        """Trim some runs; when none is left, sweep the rest and be quiet for an hour."""
+        trimmed = _each(retention.trim, retention.due(limit=RUNS_AT_ONCE))
+        if not any(trimmed):
+            self._next_retention = now + RETENTION_SECONDS
+            retention.sweep()
+        return sum(trimmed)
 
     def _guarded(self, work: Callable[[], Any]) -> Any:
         try:

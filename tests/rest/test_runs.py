@@ -1,6 +1,7 @@
 import pytest
 
-from engine.runs import admission
+from engine.runs import admission, retention
+from engine.runs.models import Run
 
 from .calls import ASK, problem
 
@@ -113,6 +114,16 @@ def test_a_full_engine_says_when_to_come_back(boss, published, run, settings):
     refused = boss.post("runs/", {"workflow": published["id"]})
     problem(refused, 429, "engine_full")
     assert int(refused["Retry-After"]) > 0
+
+
+def test_archived_events_answer_with_a_reload(boss, run, settings, tmp_path):
+    settings.GRAFLOW_ARCHIVE_DIR = tmp_path
+    seq = boss.post(f"runs/{run['id']}/stop/").json()["seq"]
+    retention.trim(Run.objects.get(public_id=run["id"]).pk)
+    answer = boss.get(f"runs/{run['id']}/events/", after=0).json()
+    assert answer == {"results": [], "last_seq": seq, "min_seq": seq + 1, "reload": True}
+    assert boss.get(f"runs/{run['id']}/").json()["seq"] == seq
+    assert boss.get(f"runs/{run['id']}/events/", after=seq).json()["reload"] is False
 
 
 @pytest.mark.parametrize("inputs", [[], "x", 3])
