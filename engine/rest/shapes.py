@@ -287,8 +287,10 @@ class EventShape(Serializer[Any]):
 class EventsShape(Serializer[Any]):
     results = EventShape(many=True)
     last_seq = serializers.IntegerField()
-    min_seq = serializers.IntegerField()
-    reload = serializers.BooleanField(help_text="events before these are gone: fetch the run and go on from its seq")
+    reload = serializers.BooleanField(
+        required=False, help_text="only when true: the next events are archived; fetch the run and go on from its seq"
+    )
+    min_seq = serializers.IntegerField(required=False, help_text="with `reload`: the oldest event that is still here")
 
 
 class AnswerBody(Serializer[Any]):

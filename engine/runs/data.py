@@ -206,6 +206,10 @@ class EventPage(Value):
     min_seq: int = 1
     reload: bool = False
 
+    def as_dict(self) -> dict[str, Any]:
+        shown = {"results": plain(self.results), "last_seq": self.last_seq}
+        return shown | ({"min_seq": self.min_seq, "reload": True} if self.reload else {})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt(Value):
