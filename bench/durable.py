@@ -52,7 +52,7 @@ def _measure(mode: str, options: list[str], *, one_worker: bool) -> None:
     with ExitStack() as stack:
         product = stack.enter_context(_one_worker(mode) if one_worker else _product(mode))
         environment = _environment(product)
-        if mode == "full":
+        if mode == "full" and not one_worker:
             stack.enter_context(_celery_worker(environment))
         subprocess.run(
             services.python("-m", "bench.parts", "--mode", mode, *options),
@@ -98,14 +98,8 @@ def _environment(product: Stack) -> dict[str, str]:
         "REDIS_URL": known["REDIS_URL"],
         "LOG_LEVEL": "WARNING",
         "BENCH_BROKER": env.celery_broker(env.redis(known["REDIS_URL"], step=BROKER)),
-        "BENCH_RESULTS": _results(known["REDIS_URL"]),
+        "BENCH_RESULTS": env.celery_broker(env.redis(known["REDIS_URL"], step=RESULTS)),
     }
-
-
-def _results(redis_url: str) -> str:
-    """Celery's address of a result backend: a socket's has a scheme of its own."""
-    broker = env.celery_broker(env.redis(redis_url, step=RESULTS))
-    return broker.replace("redis+socket://", "socket://")
 
 
 @contextmanager
