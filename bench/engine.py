@@ -165,7 +165,7 @@ def bytes_per_task(graph: nx.DiGraph) -> float:
     return used / len(graph)
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     chain = nx.path_graph(1_000, create_using=nx.DiGraph)
     shapes = [
         of_graph("chain 1,000", chain, 5),
@@ -193,4 +193,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main([])
