@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 
 from engine.runs import attempts, database, inbox, leases, retention, schedules, sweeps
 from engine.runs.models import SchedulerBeat, WorkerInstance
+from engine.workers.clock import ClockGuard
 from engine.workers.wire import Sender, depth
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.boot_id = str(uuid.uuid4())
+        self.clock = ClockGuard()
         self._stop = threading.Event()
         self._sender = Sender()
         self._redis: Redis = Redis.from_url(settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
@@ -68,6 +70,7 @@ class Engine:
         now = time.monotonic()
         if now >= self._next_watch:
             self._next_watch = now + WATCH_SECONDS
+            self.clock.look()
             self._beat()
             self._watch_epoch()
             self._resend()
@@ -75,12 +78,16 @@ class Engine:
             self._next_trim = now + TRIM_SECONDS
             _trim()
         work = sum(_each(sweeps.fire, sweeps.due_timers()))
-        work += _told("whose lease was over", sum(_each(leases.reap, leases.overdue())))
+        work += _told("whose lease was over", self._reap())
         work += sum(_each(inbox.expire, sweeps.overdue_feedback()))
         work += sum(_each(schedules.fire, schedules.due()))
         if now >= self._next_retention:
             work += self._forget(now)
         return self._relay() or work > 0
+
+    def _reap(self) -> int:
+        overdue = leases.overdue()
+        return sum(_each(leases.reap, overdue)) if overdue and self.clock.may_reap() else 0
 
     def _forget(self, now: float) -> int:
         """Trim some runs; when none is left, sweep the rest and be quiet for an hour."""
