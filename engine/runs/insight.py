@@ -10,7 +10,7 @@ from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Ma
 
 from engine.access import Actor, policy
 from engine.access.models import AuditEntry
-from engine.runs import database, paging
+from engine.runs import database, paging, queues
 from engine.runs.data import AuditItem, Page
 from engine.runs.models import Attempt, FeedbackRequest, Run, SchedulerBeat, WorkerInstance, WorkflowDefinition
 
@@ -65,12 +65,13 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 def health() -> dict[str, tuple[bool, str]]:
     """What a run needs beside the broker, by name: is it there, and in a word how."""
     now = database.now()
-    slots = WorkerInstance.objects.filter(last_seen__gt=now - WORKER_FRESH, draining=False).count()
+    alive = queues.fresh_workers().count()
+    missing = queues.complaints()
     seen = SchedulerBeat.objects.aggregate(seen=Max("last_seen"))["seen"]
     beats = seen is not None and seen > now - SCHEDULER_FRESH
     return {
         "database": (True, connection.vendor),
-        "workers": (slots > 0, f"{slots} running" if slots else "none is running"),
+        "workers": (alive > 0, "; ".join([f"{alive} running" if alive else "none is running", *missing])),
         "scheduler": (beats, "" if beats else "has not gone round lately"),
     }
 

@@ -437,7 +437,7 @@ class WorkerInstance(models.Model):
     host = models.CharField(max_length=200)
     pid = models.PositiveIntegerField()
     slots = models.PositiveIntegerField(default=1)
-    queues = models.CharField(max_length=200, default="")
+    queues = models.TextField(default="", help_text="Separated by commas.")
     started_at = models.DateTimeField()
     last_seen = models.DateTimeField(db_index=True)
     draining = models.BooleanField(default=False)

@@ -22,7 +22,7 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from engine.runs import attempts, database, inbox, leases, retention, schedules, sweeps
+from engine.runs import attempts, database, inbox, leases, queues, retention, schedules, sweeps
 from engine.runs.models import SchedulerBeat, WorkerInstance
 from engine.workers.clock import ClockGuard
 from engine.workers.wire import Sender, depth
@@ -122,7 +122,10 @@ class Engine:
         """Publish what waits, the most urgent first, as far as the window allows; whether something still waits."""
         if not sweeps.is_waiting():
             return False
-        taken = sweeps.take_unpublished(min(BATCH, attempts.window() - sweeps.on_the_wire()))
+        heard = queues.listened()
+        if heard is not None and not sweeps.is_waiting(heard):
+            return False
+        taken = sweeps.take_unpublished(min(BATCH, attempts.window() - sweeps.on_the_wire(heard)), heard)
         return not taken or self._publish(taken)
 
     def _publish(self, taken: list[sweeps.Waiting]) -> bool:
