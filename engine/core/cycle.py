@@ -140,7 +140,7 @@ def find_loops(
         return tuple(i for i in containing.get(source, ()) if target not in found[i].body)
 
     finished = [
-        _loop_edge(edge, found, groups, out)
+        _loop_edge(edge, found, groups, edges, out)
         if edge.index in is_loop
         else replace(edge, leaves=left_by(edge.source, edge.target))
         for edge in edges
@@ -189,8 +189,9 @@ def _merge(
 
 
 def _loop_edge(
-    edge: PlanEdge, found: list[_Loop], groups: Mapping[str, tuple[str, ...]], out: dict[str, list[str]]
-) -> PlanEdge:
+    edge: PlanEdge, found: list[_Loop], groups: Mapping[str, tuple[str, ...]], edges: Sequence[PlanEdge],
+    out: dict[str, list[str]],
+) -> PlanEdge:  # fmt: skip
     index = next(i for i, loop in enumerate(found) if edge.index in loop.edges)
     body = found[index].body
     inside = {node: [target for target in out.get(node, ()) if target in body] for node in body}
@@ -202,6 +203,8 @@ def _loop_edge(
         loop=index,
         again=tuple(sorted(tasks)),
         again_groups=tuple(sorted(node for node in again if node in groups)),
+        renews=frozenset(again),
+        forgets=frozenset(other.index for other in edges if other.heads or other.source in again),
         resets=tuple(
             sorted(node for node in tasks if node not in edge.heads and any(node in other for other in inner))
         ),
