@@ -29,7 +29,7 @@ def plain_tasks(
         simple = (
             task.kind == "task"
             and all(edge.on == "success" and edge.when is None for edge in own)
-            and all(tasks[edge.target].join in ("all_done", "all") for edge in own)
+            and all(_waits_for_everything(tasks[edge.target]) for edge in own)
             and all(not groups[group_id].leaves for group_id in task.groups)
         )
         if simple:
@@ -39,6 +39,11 @@ def plain_tasks(
             closes = tuple((str(index), loop) for index in task.closes if (loop := edges[index].loop) is not None)
             found[task.id] = PlainTask(task.id, out, task.groups, task.loops, closes)
     return found
+
+
+def _waits_for_everything(target: PlanTask) -> bool:
+    # With "all" a dead edge from before a loop skips the target again in every pass: left to the machine.
+    return target.join == "all_done" or (target.join == "all" and not target.loops)
 
 
 def finish(
