@@ -35,7 +35,7 @@ def plain_tasks(
         simple = (
             task.kind == "task"
             and all(edge.on == "success" and edge.when is None for edge in own)
-            and all(tasks[edge.target].join in ("all_done", "all") for edge in own)
+            and all(_waits_for_everything(tasks[edge.target]) for edge in own)
             and all(not groups[group_id].leaves for group_id in task.groups)
         )
         if simple:
@@ -46,6 +46,11 @@ def plain_tasks(
             around = rounds[task.loops[0]] if len(task.loops) == 1 else None
             found[task.id] = PlainTask(task.id, out, task.groups, task.loops, closes, around)
     return found
+
+
+def _waits_for_everything(target: PlanTask) -> bool:
+    # With "all" a dead edge from before a loop skips the target again in every pass: left to the machine.
+    return target.join == "all_done" or (target.join == "all" and not target.loops)
 
 
 def _plain_loop(

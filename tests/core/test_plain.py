@@ -87,3 +87,26 @@ def told(result: RunResult) -> list[tuple[Any, ...]]:
         (*e[:7], {name: value for name, value in e.as_dict()["data"].items() if name != "traceback"})
         for e in result.events
     ]
+
+
+def test_a_dead_edge_from_before_a_loop_skips_a_join_of_all_in_every_pass() -> None:
+    document = {
+        "schema": "graflow/1",
+        "name": "passes",
+        "tasks": [
+            {"id": "begin", "uses": "works"},
+            {"id": "member", "uses": "works", "join": "all", "max_cycle": 2},
+            {"id": "broken", "uses": "fails", "max_retries": 0},
+            {"id": "both", "uses": "works", "join": "all", "max_cycle": 2},
+        ],
+        "edges": [
+            {"source": "begin", "target": "both"},
+            {"source": "both", "target": "member"},
+            {"source": "broken", "target": "member"},
+            {"source": "broken", "target": "both"},
+            {"source": "g", "target": "both"},
+        ],
+        "groups": [{"id": "g", "members": ["begin", "member"]}],
+    }
+    short = WorkflowContext.from_definition(document, tasks=SHORT).execute()
+    assert told(short) == told(WorkflowContext.from_definition(document, tasks=LONG).execute())
