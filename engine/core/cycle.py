@@ -130,7 +130,7 @@ def find_loops(
         out.setdefault(source, []).append(target)
         into.setdefault(target, []).append(source)
     found = [_Loop([index], frozenset(edges[index].heads), frozenset([edges[index].source])) for index in loop_edges]
-    found = _merge(found, arcs, out, into)
+    found = _merge(found, out, into)
     found.sort(key=lambda loop: loop.edges[0])
     order = tuple(sorted(range(len(found)), key=lambda i: (len(found[i].body), found[i].edges[0])))
     containing = {node: tuple(i for i in order if node in found[i].body) for node in nodes}
@@ -160,20 +160,17 @@ def find_loops(
     return Loops(loops=loops, edges=finished, order=order, containing=containing, member_leaves=member_leaves)
 
 
-def _merge(
-    found: list[_Loop], arcs: list[tuple[str, str]], out: dict[str, list[str]], into: dict[str, list[str]]
-) -> list[_Loop]:
+def _merge(found: list[_Loop], out: dict[str, list[str]], into: dict[str, list[str]]) -> list[_Loop]:
     """Unite loops until none waits, directly or around a corner, for its own end."""
     while True:
         for loop in found:
             loop.body = frozenset(reachable(loop.heads, out) & reachable(loop.sources, into))
+        behind = [{target for node in loop.body for target in out.get(node, ())} - loop.body for loop in found]
         waits: nx.DiGraph[int] = nx.DiGraph()
         waits.add_nodes_from(range(len(found)))
         for i, loop in enumerate(found):
             before = reachable(loop.sources, into)
-            for j, other in enumerate(found):
-                if i != j and any(u in other.body and v not in other.body and v in before for u, v in arcs):
-                    waits.add_edge(i, j)
+            waits.add_edges_from((i, j) for j in range(len(found)) if i != j and not behind[j].isdisjoint(before))
         parts = [part for part in nx.strongly_connected_components(waits) if len(part) > 1]
         if not parts:
             return found
