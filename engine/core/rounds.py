@@ -84,7 +84,7 @@ def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str
     if how in (ERROR, REJECTED) and edge.on == how:
         for member in plan.members_of(edge.source):
             tasks[member].handled = True
-    again = frozenset(edge.again + edge.again_groups)
+    again, forgets = edge.renews, edge.forgets
     if fold.state.verdicts:
         judge(fold, only=again)
     state.passes += 1
@@ -104,9 +104,9 @@ def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str
         _reset_group(fold, group_id, again)
     for task_id in edge.again:
         task = tasks[task_id]
-        task.fired = tuple(i for i in task.fired if plan.edges[i].loop is None and plan.edges[i].source not in again)
+        task.fired = tuple([index for index in task.fired if index not in forgets])
         if task.dead:
-            task.dead = tuple(index for index in task.dead if plan.edges[index].source not in again)
+            task.dead = tuple([index for index in task.dead if index not in forgets])
         fold.changed.add(task_id)
         if task_id in edge.heads:
             continue
