@@ -175,8 +175,7 @@ def _within_limits(facts: _Facts) -> _Found:
         planned = facts.plan.tasks.get(key)
         if planned is None:
             continue
-        # Heads inside several loops are left out: what their limit means there is not settled (docs/dev/progress.md).
-        counts = (key in heads and len(planned.loops) == 1) or not planned.loops
+        counts = key in heads or not planned.loops  # what only stands in a body runs as often as the head says
         if counts and planned.max_cycle and task.cycle_count > planned.max_cycle:
             yield (
                 "I8",
