@@ -280,7 +280,7 @@ class Product:
             self.judge(row, load)
 
     def judge(self, row: Row, load: Load | None = None) -> None:
-        """Ask check_runs and count for ourselves; the row is printed, whatever comes of it."""
+        """Ask check_runs and count for ourselves; the row is printed at the end, whatever comes of it."""
         row.findings += self.findings()
         if load is not None:
             ids = (
@@ -297,7 +297,6 @@ class Product:
                 f"SELECT count(*) {mine} AND r.status = 'succeeded' AND ({counted}) <> {RESULTS_PER_RUN}"
             )
         ROWS.append(row)
-        print(row)
 
     def findings(self) -> Counter[str]:
         done = subprocess.run(
