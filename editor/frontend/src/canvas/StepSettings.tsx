@@ -28,6 +28,7 @@ import {
   ValueOrExpression,
 } from './fields';
 import { HUMAN_KINDS } from './kinds';
+import { ChildSettings, HttpSettings, NotifySettings } from './OutsideSettings';
 import type { Change, Errors, Part } from './parts';
 import { SchemaForm } from './SchemaForm';
 
@@ -46,6 +47,9 @@ export function StepSettings({ node, errors }: { node: GraphNode; errors: Errors
       {(kind === 'transform' || kind === 'branch') && <ValueSettings {...part} />}
       {kind === 'delay' && <DelaySettings {...part} />}
       {kind === 'map' && <MapSettings {...part} />}
+      {kind === 'http' && <HttpSettings {...part} />}
+      {kind === 'workflow' && <ChildSettings {...part} />}
+      {kind === 'notify' && <NotifySettings {...part} />}
       <Behaviour {...part} graph={graph} task={task} />
     </>
   );
@@ -283,6 +287,9 @@ function ValueSettings({ node, errors, change, names }: Part) {
   );
 }
 
+/** Kinds that can fail in a way another try may mend. */
+const RETRIED: ReadonlySet<string> = new Set(['task', 'http', 'workflow']);
+
 function Behaviour({
   node,
   errors,
@@ -326,7 +333,7 @@ function Behaviour({
           onChange={(converge, merge) => change({ converge }, merge)}
         />
       </Fold>
-      {kindOf(node) === 'task' && (
+      {RETRIED.has(kindOf(node)) && (
         <Fold
           title="Failure and time"
           isOpen={['max_retries', 'retry_delay', 'timeout', 'on_error'].some(
@@ -339,7 +346,12 @@ function Behaviour({
             whole
             min={0}
             value={numberOf(fields.max_retries)}
-            placeholder={String(task?.defaults.max_retries ?? defaultOf(graph, 'max_retries', 3))}
+            placeholder={String(
+              // A run that failed once mostly fails again: another workflow is tried again only when asked for.
+              kindOf(node) === 'workflow'
+                ? 0
+                : (task?.defaults.max_retries ?? defaultOf(graph, 'max_retries', 3)),
+            )}
             onChange={(value) => change({ max_retries: value }, 'max_retries')}
           />
           <NumberField

@@ -316,8 +316,12 @@ export function createEditor(page: EditorPage, now: () => number = () => Date.no
     });
     const local = located(graph, findProblems(graph, analysis, { uses: usesOf(catalogue) }));
     const known = new Set([...graph.nodes, ...graph.edges, ...graph.groups].map((item) => item.id));
+    const found = new Set(local.map(({ code, path }) => `${code} ${path}`));
     const believed = (server ?? []).filter(
-      ({ code, target }) => !LOCAL_CODES.has(code) && (target.kind === 'workflow' || known.has(target.id)),
+      ({ code, path, target }) =>
+        !LOCAL_CODES.has(code) &&
+        !found.has(`${code} ${path}`) &&
+        (target.kind === 'workflow' || known.has(target.id)),
     );
     return { graph, analysis, problems: [...local, ...believed] };
   }

@@ -79,7 +79,10 @@ export function parseTask(value: unknown): TaskView {
 /** A snapshot, as `GET runs/{id}/` and the page's first data give it. */
 export function parseRun(value: unknown): RunState {
   const raw = record(value);
-  const tasks = list(raw.tasks).map(parseTask);
+  // Items of a map step in their order; the order in which tasks were made is not told.
+  const tasks = list(raw.tasks)
+    .map(parseTask)
+    .sort((a, b) => (a.item ?? 0) - (b.item ?? 0));
   return {
     seq: whole(raw.seq),
     status: text(raw.status) ?? 'pending',

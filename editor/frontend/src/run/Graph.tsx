@@ -66,7 +66,7 @@ export function Graph({ store, plan, selected, onSelect }: GraphProps) {
     [plan],
   );
   const order = useMemo(() => readingOrder(drawing), [drawing]);
-  const first = useRef(selected ?? order.find((id) => UNDER_WAY.has(store.task(id).status)) ?? order.at(-1));
+  const first = useRef(selected ?? order.find((id) => isOfInterest(store.task(id))) ?? order[0]);
   const { zoomBy, fit } = useView(stage, layer, drawing.bounds, drawing.nodes.get(first.current ?? ''));
   const [focused, setFocused] = useState<string | null>(null);
   const tabStop = focused ?? selected ?? order[0] ?? null;
@@ -207,6 +207,10 @@ interface Rounds {
   readonly round: number;
   readonly limit: number | null;
   readonly isHead: boolean;
+}
+
+function isOfInterest(task: TaskView): boolean {
+  return UNDER_WAY.has(task.status) || task.outcome === 'error';
 }
 
 function roundsText({ round, limit, isHead }: Rounds): string | null {

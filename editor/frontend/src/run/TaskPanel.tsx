@@ -38,6 +38,7 @@ export function TaskPanel({ store, plan, runId, taskId, onSelect, onClose }: Tas
   const kind = plan.kinds.get(taskId) ?? 'task';
   const limit = plan.limits.get(taskId);
   const loop = useRun(store, (run) => [...run.state.loops.values()].find(({ head }) => head === taskId));
+  const isHead = [...plan.analysis.loops.values()].some(({ heads }) => heads.includes(taskId));
   const round = loop ? loop.passes + 1 : task.iteration;
   return (
     <section className="task-panel" aria-labelledby="task-title" data-testid="task-panel">
@@ -59,7 +60,7 @@ export function TaskPanel({ store, plan, runId, taskId, onSelect, onClose }: Tas
       </header>
       <div className="task-panel-facts">
         <TaskStatusChip status={task.status} outcome={task.outcome} words={stateWords(task, kind)} />
-        {round > 1 || limit ? (
+        {round > 1 || isHead ? (
           <span className="chip">
             iteration {round}
             {limit ? ` of ${limit}` : ''}
