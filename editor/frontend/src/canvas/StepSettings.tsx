@@ -27,7 +27,7 @@ import {
   TextField,
   ValueOrExpression,
 } from './fields';
-import { HUMAN_KINDS } from './kinds';
+import { HUMAN_KINDS, withCode } from './kinds';
 import { ChildSettings, HttpSettings, NotifySettings } from './OutsideSettings';
 import type { Change, Errors, Part } from './parts';
 import { SchemaForm } from './SchemaForm';
@@ -72,7 +72,7 @@ function Parameters({ node, errors, change, names, task }: Part & { task: Catalo
     Object.keys(params).length === 0;
   return (
     <div className="inspector-section">
-      {task?.doc && <p className="inspector-doc">{summaryOf(task.doc)}</p>}
+      {task?.doc && <p className="inspector-doc">{withCode(summaryOf(task.doc))}</p>}
       <h3>Parameters</h3>
       {isEmpty && <p className="field-help">This task takes none.</p>}
       <SchemaForm

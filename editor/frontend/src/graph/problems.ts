@@ -37,6 +37,12 @@ export function mergeProblems(local: readonly Problem[], server: readonly Proble
   return [...server, ...local.filter((problem) => problem.severity === 'warning')];
 }
 
+/** The engine's messages follow a path on a command line; beside a field they stand alone. */
+export function sentence(message: string): string {
+  const words = message.charAt(0).toUpperCase() + message.slice(1);
+  return /[.!?…]$/.test(words) ? words : `${words}.`;
+}
+
 export function targetOf(graph: Graph, path: string): Target {
   const found = /^(tasks|edges|groups)\[(\d+)\]\.?(.*)$/.exec(path);
   if (found) {
