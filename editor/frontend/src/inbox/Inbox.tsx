@@ -181,7 +181,7 @@ export function Inbox({ items: first, selected: firstSelected, view, canAnswer }
         ) : (
           <div className="empty">
             <InboxIcon className="icon" aria-hidden="true" />
-            <h2>{items.length ? 'Choose a request' : 'All done'}</h2>
+            <h2>{items.length ? 'Choose a request' : 'No request is open'}</h2>
             <p>
               {items.length
                 ? 'What it asks, and what it is about, is shown here.'
