@@ -40,6 +40,7 @@ class PlanTask:
     params: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)  # prompt, data, options, … of its kind
     max_cycle: int = 10
+    max_cycle_from: str = "engine"  # or "task" (set in the definition), "code", "workflow"
     max_retries: int = 3
     retry_delay: float = 1.0
     backoff: float = 2.0
