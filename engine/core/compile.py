@@ -22,7 +22,7 @@ from engine.core.task import TaskWrapper
 
 DEFAULTS: dict[str, Any] = {
     "max_cycle": 10, "max_retries": 3, "retry_delay": 1.0, "backoff": 2.0, "on_error": "continue",
-    "execution_mode": "sequential",
+    "execution_mode": "sequential", "deadline": None,
 }  # fmt: skip
 
 

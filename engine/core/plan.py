@@ -153,7 +153,7 @@ class PlainTask:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A workflow ready to run. `order` lists loops from the innermost out; `plain` holds the tasks that
-    `core.plain` may finish.
+    `core.plain` may finish; `deadline` is what a durable run may take, in seconds.
     """
 
     name: str
@@ -169,6 +169,7 @@ class Plan:
     max_cycle: int = 10
     retry_delay: float = 1.0
     backoff: float = 2.0
+    deadline: float | None = None
     inputs_schema: Mapping[str, Any] | None = None
     plain: Mapping[str, PlainTask] = field(default_factory=dict)
 

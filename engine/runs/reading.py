@@ -83,12 +83,14 @@ def run_status(actor: Actor, run: str) -> data.RunStatus:
 
 
 def events_after(actor: Actor, run: str, after: int = 0, limit: int = 500) -> data.EventPage:
-    """Up to `limit` events that follow number `after`, in order and without gaps."""
+    """Up to `limit` events that follow number `after`, in order and without gaps; none of them when one is gone."""
     row = find_run(actor, "run.view", run)
+    if max(0, after) + 1 < row.min_seq:
+        return data.EventPage((), row.seq, row.min_seq, reload=max(0, after) < row.seq)
     size = max(1, min(limit, MAX_EVENTS))
     found = RunEvent.objects.filter(run_id=row.pk, seq__gt=max(0, after)).order_by("seq")[:size]
     events = tuple(_events(found))
-    return data.EventPage(events, max(row.seq, events[-1].seq if events else 0))
+    return data.EventPage(events, max(row.seq, events[-1].seq if events else 0), row.min_seq)
 
 
 def task_detail(actor: Actor, run: str, task_id: str) -> data.TaskDetail:
@@ -175,7 +177,8 @@ def _run(row: Run, tasks: tuple[data.Task, ...] = (), definition: dict[str, Any]
         mode=row.mode, seq=row.seq, inputs=row.inputs, open_feedback=row.open_feedback,
         retry_of=str(row.retry_of.public_id) if row.retry_of else None,
         started_by=row.started_by.get_username() if row.started_by else "system", created_at=row.created_at,
-        started_at=row.started_at, ended_at=row.ended_at, tasks=tasks, definition=definition,
+        started_at=row.started_at, ended_at=row.ended_at, deadline_at=row.deadline_at,
+        business_key=row.business_key, min_seq=row.min_seq, tasks=tasks, definition=definition,
     )  # fmt: skip
 
 
