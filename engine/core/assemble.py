@@ -79,7 +79,7 @@ def assemble(
         backoff=defaults["backoff"],
         deadline=defaults["deadline"],
         inputs_schema=inputs_schema,
-        plain=plain_tasks(placed, final, plan_groups),
+        plain=plain_tasks(placed, final, plan_groups, loops.loops),
     )
 
 

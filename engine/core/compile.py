@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from engine.core import registry
@@ -267,7 +268,8 @@ class _Compiler:
     def _task(self, node: Node) -> PlanTask:
         place = self.place[node.id]
         wrapper = self._wrapper(node)
-        given = {**(wrapper.defaults() if wrapper is not None else {}), **node.given}
+        code = wrapper.defaults() if wrapper is not None else {}
+        given = {**code, **node.given}
         settings = dict(node.settings)
         if node.kind == "task":
             self._check_parameters(node, wrapper, place)
@@ -282,6 +284,7 @@ class _Compiler:
             params=params,
             settings=self._prepared_keys(settings, place),
             max_cycle=given.get("max_cycle", self.defaults["max_cycle"]),
+            max_cycle_from=self._max_cycle_from(node, code),
             max_retries=given.get("max_retries", self.defaults["max_retries"]),
             retry_delay=given.get("retry_delay", self.defaults["retry_delay"]),
             backoff=given.get("backoff", self.defaults["backoff"]),
@@ -293,6 +296,11 @@ class _Compiler:
             on_max_cycle=given.get("on_max_cycle", "stop"),
             converge=self._converge(given.get("converge"), f"{place}.converge"),
         )
+
+    def _max_cycle_from(self, node: Node, code: Mapping[str, Any]) -> str:
+        """Whose limit a task has: people who want another one have to know where to change it."""
+        places = (("task", node.given), ("code", code), ("workflow", self.definition.defaults))
+        return next((name for name, place in places if "max_cycle" in place), "engine")
 
     def _wrapper(self, node: Node) -> TaskWrapper | None:
         if node.kind != "task":
@@ -342,20 +350,20 @@ class _Compiler:
                 )
             elif known and not _has_expression(value) and (error := value_error(known, value)):
                 self.problem("wrong_parameter", f"parameter {name!r}: {error}", f"{place}.params.{name}")
-        if (
-            self.strict
-            and not any(link.target == node.id and link.given.get("loop") is not True for link in self.definition.links)
-            and not self._in_entered_group(node.id)
-        ):
+        if self.strict and node.id not in self.entered:
             declared = (self.definition.inputs or {}).get("properties", {})
             for name in schema["required"]:
                 if name not in params and name not in declared and name not in wrapper.pulls:
                     message = f"nothing fills the parameter {name!r} of {node.uses!r}; set it here, or declare an input of that name"
                     self.problem("missing_parameter", message, f"{place}.params.{name}")
 
-    def _in_entered_group(self, task_id: str) -> bool:
-        entered = {link.target for link in self.definition.links}
-        return any(task_id in group.members and group.id in entered for group in self.groups.values())
+    @cached_property
+    def entered(self) -> set[str]:
+        """Tasks that follow another one, so that something upstream may fill their parameters."""
+        links = self.definition.links
+        targets = {link.target for link in links}
+        members = {name for group in self.groups.values() if group.id in targets for name in group.members}
+        return members | {link.target for link in links if link.given.get("loop") is not True}
 
     def _edge(self, index: int, edge: _Edge) -> PlanEdge:
         given = edge.link.given

@@ -35,6 +35,7 @@ class ExecutionContext:
     """What a local run owns: `channels`, `feedback_manager`, results, and the queue of ready tasks."""
 
     def __init__(self, plan: Plan, *, inputs: dict[str, Any] | None = None, max_steps: int | None = None) -> None:
+        self.run_id = str(uuid.uuid4())
         self.plan = plan
         self.state = RunState.for_plan(plan, inputs=inputs, max_steps=max_steps)
         self.channels = MemoryChannels()
@@ -45,10 +46,6 @@ class ExecutionContext:
         self.step_results: dict[tuple[str, int, str], Any] = {}
         self._other_results: dict[str, Any] = {}
         self._now: Callable[[], float] = lambda: 0.0
-
-    @cached_property
-    def run_id(self) -> str:
-        return str(uuid.uuid4())
 
     @cached_property
     def wake(self) -> threading.Event:

@@ -11,7 +11,8 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Sum
@@ -22,7 +23,7 @@ from engine.core.state import TaskState, TaskStatus
 from engine.runs import database, hooks
 from engine.runs.models import Attempt, WorkerInstance
 from engine.runs.rows import Place
-from engine.runs.statements import insert, update
+from engine.runs.statements import ATTEMPTS, row
 
 if TYPE_CHECKING:
     from engine.runs.ledger import Unit
@@ -36,13 +37,34 @@ FAST_SECONDS = 1.5
 DEFAULT_QUEUE = "default"
 _PER_SLOT, _LEAST_WINDOW, _LOOK_SECONDS = 4, 8, 5.0
 
-_COLUMNS = (
-    "run_id", "task_id", "key", "number", "iteration", "attempt", "nonce", "queue", "priority", "state", "created_at",
-    "publish_after", "held", "publish_count", "worker", "job", "lease_until", "deadline_at", "started_at",
-)  # fmt: skip
-_INSERT = insert("engine_attempt", _COLUMNS, returning="id")
-_FINISHED = ("state", "ended_at", "lease_until", "inputs", "result", "result_blob_id", "error", "traceback")
-FINISH = update("engine_attempt", _FINISHED, "id = %s AND state = 'claimed' AND worker = %s")
+
+@dataclass(slots=True, kw_only=True)
+class New:
+    """A new attempt, in the order of its columns; `id` is known once it is written."""
+
+    run_id: int
+    task_id: int | None = None
+    key: str
+    number: int
+    iteration: int
+    attempt: int
+    nonce: str
+    queue: str
+    priority: int
+    state: str = Attempt.DISPATCHED
+    created_at: datetime
+    publish_after: datetime
+    held: bool = False
+    publish_count: int = 0
+    worker: str | None = None
+    job: int | None = None
+    lease_until: datetime | None = None
+    deadline_at: datetime | None = None
+    started_at: datetime | None = None
+    id: int = 0
+
+
+_columns = attrgetter(*ATTEMPTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +119,7 @@ def _waiting(most: int) -> int:
 # -- new attempts ---------------------------------------------------------------------------------------------------
 
 
-def make(unit: Unit, ready: list[str]) -> list[Attempt]:
+def make(unit: Unit, ready: list[str]) -> list[New]:
     """Attempts for the tasks in `ready` that are still ready; in a run that does one thing at a time they are held."""
     wanted = [key for key in dict.fromkeys(ready) if unit.state.tasks[key].status is TaskStatus.READY]
     if not wanted:
@@ -118,49 +140,53 @@ def settings_of(unit: Unit, task: TaskState) -> PlanTask:
     return unit.plan.tasks.get(task.task_id) or unit.plan.dynamic(task.task_id, task.uses, task.settings)
 
 
-def _new(unit: Unit, key: str, settings: PlanTask) -> Attempt:
+def _new(unit: Unit, key: str, settings: PlanTask) -> New:
     task, place = unit.state.tasks[key], unit.table.places.setdefault(key, Place())
     place.attempt_no += 1
     unit.changed.add(key)
-    return Attempt(
+    return New(
         run_id=unit.run.pk, key=key, number=place.attempt_no, iteration=task.iteration, attempt=task.attempt,
         nonce=secrets.token_hex(16), queue=settings.queue or DEFAULT_QUEUE, created_at=unit.moment,
         publish_after=unit.moment, priority=unit.run.priority + settings.priority,
     )  # fmt: skip
 
 
-def keep(unit: Unit, made: list[Attempt]) -> None:
-    """Write new attempts; their ids are known when the unit's batch was sent."""
+def keep(unit: Unit, made: list[New]) -> None:
+    """Have new attempts written when the unit sends what it gathered."""
     for attempt in made:
-        attempt.task_id = unit.table.places[attempt.key].id  # type: ignore[assignment]
-
-        def numbered(cursor: Any, attempt: Attempt = attempt) -> None:
-            attempt.pk = cursor.fetchone()[0]
-
-        unit.batch.add(_INSERT, [getattr(attempt, name) for name in _COLUMNS], numbered)
+        attempt.task_id = unit.table.places[attempt.key].id
+        unit.writes.add("attempts", _columns(attempt))
 
 
-def messages(made: list[Attempt]) -> list[hooks.DispatchMessage]:
+def messages(made: list[New]) -> list[hooks.DispatchMessage]:
     """What is to be published at once."""
     return [
-        hooks.DispatchMessage(attempt_id=attempt.pk, nonce=attempt.nonce, queue=attempt.queue)
+        hooks.DispatchMessage(attempt_id=attempt.id, nonce=attempt.nonce, queue=attempt.queue)
         for attempt in made
         if attempt.state == Attempt.DISPATCHED and attempt.publish_after > attempt.created_at and not attempt.held
     ]
 
 
-def next_turn(unit: Unit, made: list[Attempt]) -> list[hooks.DispatchMessage]:
-    """In a run that does one thing at a time: let the most urgent attempt go once nothing is being done."""
-    is_due = any(made_one.held for made_one in made) or unit.has_left_running
-    if not unit.is_sequential or unit.taken or not is_due or not unit.state.live:
+def give_turn(unit: Unit, made: list[New]) -> list[hooks.DispatchMessage]:
+    """In a run that does one thing at a time: let the most urgent attempt go once nothing is being done.
+
+    Returns the message of one that waited before; one of `made` is simply no longer held.
+    """
+    held = [attempt for attempt in made if attempt.held]
+    if not unit.is_sequential or unit.taken or not (held or unit.has_left_running) or not unit.state.live:
         return []
-    if _is_busy(unit):
+    if len(held) < len(made) or _is_busy(unit):
         return []
-    rows = Attempt.objects.filter(run_id=unit.run.pk, state=Attempt.DISPATCHED).order_by("priority", "pk")
-    if (waiting := rows.values_list("pk", "nonce", "queue").first()) is None:
-        return []
-    pk, nonce, queue = waiting
     after = unit.moment + timedelta(seconds=FAST_SECONDS)
+    rows = Attempt.objects.filter(run_id=unit.run.pk, state=Attempt.DISPATCHED).order_by("priority", "pk")
+    waiting = rows.values_list("priority", "pk", "nonce", "queue").first()
+    first = min(held, key=lambda attempt: attempt.priority, default=None)
+    if first is not None and (waiting is None or first.priority < waiting[0]):
+        first.held, first.publish_after = False, after
+        return []
+    if waiting is None:
+        return []
+    _, pk, nonce, queue = waiting
     Attempt.objects.filter(pk=pk).update(held=False, publish_after=after)
     return [] if unit.state.paused else [hooks.DispatchMessage(attempt_id=pk, nonce=nonce, queue=queue)]
 
@@ -168,7 +194,7 @@ def next_turn(unit: Unit, made: list[Attempt]) -> list[hooks.DispatchMessage]:
 # -- work first: the finisher goes on -------------------------------------------------------------------------------
 
 
-def take(unit: Unit, taker: Taker, ready: list[str]) -> list[Attempt]:
+def take(unit: Unit, taker: Taker, ready: list[str]) -> list[New]:
     """Let `taker` begin work of this run: what has just become ready, else what waits in the database.
 
     The tasks it gets are in `unit.taken`; returns the attempts that are new. Whoever else holds a message of one
@@ -178,7 +204,7 @@ def take(unit: Unit, taker: Taker, ready: list[str]) -> list[Attempt]:
     if state.paused or state.closing is not None or state.is_final() or not state.live:
         return []
     fresh = [key for key in dict.fromkeys(ready) if state.tasks[key].status is TaskStatus.READY]
-    made: list[Attempt] = []
+    made: list[New] = []
     for key, attempt_id in _chosen(unit, taker, fresh):
         task = settings_of(unit, state.tasks[key])
         unit.tell(n.TaskStarted(key, unit.at, taker.worker))
@@ -188,38 +214,32 @@ def take(unit: Unit, taker: Taker, ready: list[str]) -> list[Attempt]:
         if attempt_id is None:
             made.append(_claimed(unit, taker, task))
         else:
-            unit.batch.add(_CLAIM, (*_right(unit, taker, task), attempt_id))
+            unit.writes.add("begun", (attempt_id, *_right(unit, taker, task)))
     return made
 
 
-_CLAIM = update(
-    "engine_attempt", ("worker", "job", "lease_until", "deadline_at", "started_at", "state", "held"), "id = %s"
-)
-
-
 def _right(unit: Unit, taker: Taker, task: PlanTask) -> tuple[Any, ...]:
-    """Worker, job, lease, deadline, start, state and held of an attempt that is claimed now."""
+    """Worker, job, lease, deadline and start of an attempt that is claimed now."""
     lease = unit.moment + timedelta(seconds=LEASE_SECONDS)
     deadline = unit.moment + timedelta(seconds=limit_of(task) + DEADLINE_GRACE)
-    return taker.worker, taker.job, lease, deadline, unit.moment, Attempt.CLAIMED, False
+    return taker.worker, taker.job, lease, deadline, unit.moment
 
 
-def _claimed(unit: Unit, taker: Taker, task: PlanTask) -> Attempt:
-    attempt = _new(unit, task.id, task)
-    names = ("worker", "job", "lease_until", "deadline_at", "started_at", "state", "held")
-    for name, value in zip(names, _right(unit, taker, task), strict=True):
-        setattr(attempt, name, value)
-    return attempt
+def _claimed(unit: Unit, taker: Taker, task: PlanTask) -> New:
+    made = _new(unit, task.id, task)
+    made.state = Attempt.CLAIMED
+    made.worker, made.job, made.lease_until, made.deadline_at, made.started_at = _right(unit, taker, task)
+    return made
 
 
 def _chosen(unit: Unit, taker: Taker, fresh: list[str]) -> list[tuple[str, int | None]]:
     """(task, id of the attempt that waits for it or None) of what to begin, the most urgent first."""
     pool: list[tuple[int, int, str, int | None]] = []
     if unit.state.live > len(fresh) and (unit.is_sequential or not fresh):
-        unit.batch.send()  # what was finished must not look as if it were still being done
-        if unit.is_sequential and _is_busy(unit):
+        waiting = _waiting_here(unit, taker.most)
+        if waiting is None:
             return []
-        pool = [(priority, number, key, pk) for pk, key, priority, number in _waiting_here(unit, taker.most)]
+        pool = [(priority, number, key, pk) for pk, key, priority, number in waiting]
         unit.table.load({key for *_, key, _ in pool} | _around(unit, [key for *_, key, _ in pool]))
     for key in fresh:
         priority = unit.run.priority + settings_of(unit, unit.state.tasks[key]).priority
@@ -244,14 +264,32 @@ def _around(unit: Unit, keys: list[str]) -> set[str]:
     return {other for key in keys for other in (*unit.plan.sources(key), *unit.plan.successors(key))}
 
 
-def _waiting_here(unit: Unit, most: int) -> list[tuple[int, str, int, int]]:
-    """(id, task, priority, number) of work of this run that nobody has begun, the most urgent first."""
-    rows = Attempt.objects.filter(run_id=unit.run.pk, state=Attempt.DISPATCHED).order_by("priority", "pk")
-    found = rows[:1] if unit.is_sequential else rows.filter(held=False)[: most * 2]
-    return list(found.values_list("pk", "key", "priority", "number"))
+def _waiting_here(unit: Unit, most: int) -> list[tuple[int, str, int, int]] | None:
+    """(id, task, priority, number) of work of this run that nobody has begun, the most urgent first. None when the
+    run does one thing at a time and something is being done.
+    """
+    if unit.is_sequential:
+        first = _first_open(unit)
+        if first is None:
+            return []
+        *work, held = first
+        return [(work[0], work[1], work[2], work[3])] if held else None
+    rows = Attempt.objects.filter(run_id=unit.run.pk, state=Attempt.DISPATCHED, held=False)
+    return list(rows.order_by("priority", "pk").values_list("pk", "key", "priority", "number")[: most * 2])
+
+
+def _first_open(unit: Unit) -> Any:
+    """(id, task, priority, number, held) of what is being done or on its way to be, else of what is to come next."""
+    finished = unit.writes.finished
+    others = f"AND id NOT IN ({', '.join(['%s'] * len(finished))})" if finished else ""
+    sql = (
+        "SELECT id, key, priority, number, held FROM engine_attempt WHERE run_id = %s "  # noqa: S608
+        f"AND state IN ('dispatched', 'claimed') {others} ORDER BY held, priority, id LIMIT 1"
+    )
+    return row(sql, (unit.run.pk, *finished))
 
 
 def _is_busy(unit: Unit) -> bool:
     """Whether something of a run that does one thing at a time is being done, or on its way to be."""
-    doing = Attempt.objects.filter(run_id=unit.run.pk, state__in=Attempt.OPEN, held=False)
-    return doing.exists()
+    first = _first_open(unit)
+    return first is not None and not first[-1]

@@ -75,7 +75,12 @@ class Version(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Value):
-    """One task of a run as the graph shows it. `kind`, `label` and `uses` come from the definition."""
+    """One task of a run as the graph shows it. `kind`, `label` and `uses` come from the definition.
+
+    `max_cycle` is the limit in force (0: none; None: made while running) and `max_cycle_from` who set it: `task`,
+    `code`, `workflow` or `engine`. `cycle_count` counts against it. `item` is the place, from 1, of what a map step
+    made for one of its items.
+    """
 
     id: str
     kind: str
@@ -88,6 +93,10 @@ class Task(Value):
     error: str | None
     iteration: int
     attempt: int
+    max_cycle: int | None
+    max_cycle_from: str | None
+    cycle_count: int
+    item: int | None
     version: int
     started_at: datetime | None
     ended_at: datetime | None
@@ -287,6 +296,10 @@ class TaskDetail(Value):
     error: str | None
     iteration: int
     attempt: int
+    max_cycle: int | None
+    max_cycle_from: str | None
+    cycle_count: int
+    item: int | None
     version: int
     started_at: datetime | None
     ended_at: datetime | None

@@ -155,17 +155,12 @@ def _record(unit: Unit, claim: Claim, report: Report) -> None:
         unit.table.load(spawn.task_id for spawn in news.wishes.spawn)
     news = _with_writes(unit.run.pk, news, report.writes)
     unit.tell(news)
-    unit.batch.add(attempts.FINISH, (*_outcome(unit, news, report.inputs), claim.attempt_id, claim.worker), _mine)
-
-
-def _mine(cursor: Any) -> None:
-    """The guard: nothing of the change is kept unless the attempt was still its worker's."""
-    if cursor.rowcount != 1:
-        raise Refused
+    state, ended_at, *shown = _outcome(unit, news, report.inputs)
+    unit.writes.add("finished", (claim.attempt_id, claim.worker, state, ended_at, *shown))
 
 
 def _outcome(unit: Unit, news: n.BodyReport, inputs: Any = None) -> tuple[Any, ...]:
-    """State, end, lease, inputs, result, its blob, error and traceback of an attempt that is over."""
+    """State, end, inputs, result, its blob, error and traceback of an attempt that is over."""
     result = digest = error = traceback = None
     if isinstance(news, n.TaskFinished):
         state = Attempt.OK
@@ -179,7 +174,7 @@ def _outcome(unit: Unit, news: n.BodyReport, inputs: Any = None) -> tuple[Any, .
         error = news.error if news.kind in ("error", "invalid") else f"{news.kind}: {news.error}"
         traceback = news.traceback or None
     shown = None if inputs is None else dumps(inputs)
-    return state, unit.moment, None, shown, None if digest else result, digest, error, traceback
+    return state, unit.moment, shown, None if digest else result, digest, error, traceback
 
 
 def _with_writes(run_id: int, news: n.BodyReport, writes: tuple[Write, ...]) -> n.BodyReport:
@@ -218,8 +213,8 @@ def give_up(attempt_id: int, news: n.TaskFailed, *, worker: str | None = None, e
             claimed = claimed.filter(worker=worker)
         if expired:
             claimed = claimed.filter(lease_until__lt=database.in_seconds(0))
-        state, ended_at, lease, _, _, _, error, traceback = _outcome(unit, news)
-        over = {"state": state, "ended_at": ended_at, "lease_until": lease, "error": error, "traceback": traceback}
+        state, ended_at, _, _, _, error, traceback = _outcome(unit, news)
+        over = {"state": state, "ended_at": ended_at, "lease_until": None, "error": error, "traceback": traceback}
         if claimed.update(**over) != 1:
             raise Refused
         unit.tell(news)

@@ -8,6 +8,7 @@ Whatever a step refuses rolls back and changes nothing. There is no network and 
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from engine.core import kinds
 from engine.core import news as n
@@ -30,7 +31,7 @@ from engine.runs.fields import dumps
 from engine.runs.models import Attempt, FeedbackRequest, Run, Timer
 from engine.runs.plans import plan_of
 from engine.runs.rows import RowChannels, RowTable
-from engine.runs.statements import Batch, insert, update
+from engine.runs.statements import Late, Moved, Writes, row
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +40,6 @@ T = TypeVar("T")
 INLINE_BUDGET = 200
 """Steps without a worker that one transaction carries out; the next one waits for its turn like any attempt."""
 _EVENT_TEXT = 2_000
-_EVENT = insert(
-    "engine_runevent",
-    ("run_id", "seq", "type", "task_id", "from_status", "to_status", "iteration", "attempt", "at", "data"),
-)
-_RUN = ("seq", "counters", "last_at", "status", "reason", "paused", "started_at", "ended_at")
-_UPDATE_RUN = update("engine_run", _RUN, "id = %s")
 
 
 class Refused(Exception):
@@ -62,8 +57,9 @@ class Unit:
 
     def __init__(self, run: Run, plan: Plan, state: RunState, at: float) -> None:
         self.run, self.plan, self.state, self.at = run, plan, state, at
+        self.read_at = time.monotonic()
         self.is_spent = False  # whether a later change has gone on from this state
-        self.batch = Batch()
+        self.writes = Writes()
         self.taken: list[Taken] = []
         self.touched_feedback: list[str] = []
         self.changed: set[str] = set()
@@ -163,11 +159,13 @@ class Unit:
 
     # -- keeping it ---------------------------------------------------------------------------------------------
 
-    def keep(self, taker: Taker | None = None) -> None:
-        """Write everything that changed, in few statements. With a `taker` the run's next work may be its."""
+    def keep(self, taker: Taker | None = None, expected: int | None = None) -> None:
+        """Write everything that changed, in few statements. With a `taker` the run's next work may be its; with
+        an `expected` seq only if the run is still there.
+        """
         begun = attempts.take(self, taker, self._attempts) if taker is not None else []
         if not (self._entries or self.changed or self.touched_feedback):
-            self.batch.send()
+            self.writes.send(expected)
             return
         for _, task_id, _, to, _, _, at, _ in self._entries:
             if task_id is not None and to is not None:
@@ -175,17 +173,19 @@ class Unit:
         questions.withdraw_left_over(self)
         self._close_attempts()
         made = begun + attempts.make(self, self._attempts)
-        self.table.save(sorted(self.changed), self.batch)
+        self.table.save(sorted(self.changed), self.writes)
+        waiting = attempts.give_turn(self, made)
         attempts.keep(self, made)
+        self._keep_timers()
         self._keep_events()
         self._keep_run()
-        self.batch.send()
-        new = {attempt.key: attempt.pk for attempt in begun}
+        ids = self.writes.send(expected)
+        for attempt in made:
+            attempt.id = ids[attempt.nonce]
+        new = {attempt.key: attempt.id for attempt in begun}
         for taken in self.taken:
             taken.id = taken.id or new[taken.key]
-        messages = attempts.messages(made) + attempts.next_turn(self, made)
-        self._keep_timers()
-        transaction.on_commit(partial(_after_commit, self._hint(), messages))
+        transaction.on_commit(partial(_after_commit, self._hint(), attempts.messages(made) + waiting))
 
     @property
     def has_left_running(self) -> bool:
@@ -194,19 +194,23 @@ class Unit:
 
     def _close_attempts(self) -> None:
         """Attempts of tasks that were closed before anybody claimed them; requests to end running bodies."""
-        open_attempts = Attempt.objects.filter(run_id=self.run.pk)
         left = {entry[1] for entry in self._entries if entry[0] == "task_status" and entry[2:4] == ("ready", "skipped")}
         if left:
-            open_attempts.filter(key__in=left, state=Attempt.DISPATCHED).update(
+            Attempt.objects.filter(run_id=self.run.pk, key__in=left, state=Attempt.DISPATCHED).update(
                 state=Attempt.CANCELLED, ended_at=self.moment
             )
         if self._cancel:
-            open_attempts.filter(key__in=self._cancel, state=Attempt.CLAIMED).update(cancel_requested_at=self.moment)
+            running = Attempt.objects.filter(run_id=self.run.pk, key__in=self._cancel, state=Attempt.CLAIMED)
+            running.update(cancel_requested_at=self.moment)
         if self.state.is_final():
-            Timer.objects.filter(run_id=self.run.pk, fired_at=None).update(fired_at=self.moment)
+            timers = Timer.objects.filter(run_id=self.run.pk, fired_at=None)
+            if timers.exists():
+                timers.update(fired_at=self.moment)
 
     def _keep_timers(self) -> None:
         waiting = [r for r in self._retries if may_ring(self.plan, self.state, r.task_id)]
+        if not waiting:
+            return
         Timer.objects.bulk_create(
             Timer(
                 run_id=self.run.pk,
@@ -220,16 +224,11 @@ class Unit:
         )
 
     def _keep_events(self) -> None:
+        run = self.run
         for kind, task_id, before, to, iteration, attempt, at, data in self._entries:
-            self.run.seq += 1
-            known = _small(data)
-            self.batch.add(
-                _EVENT,
-                (
-                    self.run.pk, self.run.seq, kind, task_id, before, to, iteration, attempt, at,
-                    None if known is None else dumps(known),
-                ),
-            )  # fmt: skip
+            run.seq += 1
+            text = dumps(_small(data)) if data else None
+            self.writes.add("events", (run.pk, run.seq, kind, task_id, before, to, iteration, attempt, at, text))
 
     def _keep_run(self) -> None:
         run, state = self.run, self.state
@@ -240,9 +239,13 @@ class Unit:
                 run.started_at = self.moment
             if state.is_final():
                 run.ended_at = self.moment
-        kept = [getattr(run, name) for name in _RUN]
-        kept[1] = dumps(run.counters)
-        self.batch.add(_UPDATE_RUN, (*kept, run.pk))
+        self.writes.add(
+            "run",
+            (
+                run.pk, run.seq, dumps(run.counters), run.last_at, run.status, run.reason, run.paused, run.started_at,
+                run.ended_at,
+            ),
+        )  # fmt: skip
         if self.touched_feedback:
             run.open_feedback = FeedbackRequest.objects.filter(run_id=run.pk, state=FeedbackRequest.OPEN).count()
             Run.objects.filter(pk=run.pk).update(open_feedback=run.open_feedback)
@@ -314,7 +317,43 @@ def change(
             unit.keep(taker)
             return result
 
-    return database.retried(once)
+    try:
+        if known is not None and not known.is_spent and database.on_postgresql() and not connection.in_atomic_block:
+            try:
+                return _at_a_stroke(known, step, keys, taker)
+            except (Moved, NeedsLock, OperationalError, InterfaceError) as why:
+                log.debug("ledger: run %d is changed under its lock: %r", run_id, why)
+        return database.retried(once)
+    except Late:
+        raise Refused from None
+
+
+class NeedsLock(Exception):
+    """A change that was to be one statement needs others as well."""
+
+
+def _at_a_stroke(known: Unit, step: Callable[[Unit], T], keys: tuple[str, ...], taker: Taker | None) -> T:
+    """The whole change as one statement that writes only if nobody has changed the run since `known`.
+
+    What is read on the way is safe without a lock: whoever changes it moves the run on as well. Raises Moved when
+    somebody did, and NeedsLock when the change writes anything beside that statement.
+    """
+    known.is_spent = True  # its state changes now, whether or not that will be kept
+    expected = known.run.seq
+    unit = Unit(known.run, known.plan, known.state, known.at + time.monotonic() - known.read_at)
+    unit.state.channels = RowChannels(known.run.pk)
+    with connection.execute_wrapper(_reads_only):
+        unit.table.load(_about(unit.plan, keys))
+        result = step(unit)
+        unit.settle()
+        unit.keep(taker, expected)
+    return result
+
+
+def _reads_only(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    if not sql.startswith("SELECT"):
+        raise NeedsLock(sql[:40])
+    return execute(sql, params, many, context)
 
 
 def begin(run: Run, plan: Plan, step: Callable[[Unit], None]) -> None:
@@ -327,7 +366,7 @@ def begin(run: Run, plan: Plan, step: Callable[[Unit], None]) -> None:
         table.new(task)
     state.tasks, state.channels = table, RowChannels(run.pk)
     unit = Unit(run, plan, state, at)
-    table.save(list(table), unit.batch)
+    table.save(list(table), unit.writes)
     step(unit)
     unit.settle()
     unit.keep()
@@ -378,15 +417,14 @@ def _about(plan: Plan, keys: tuple[str, ...]) -> set[str]:
 
 def _lock(run_id: int) -> tuple[int, float]:
     """Lock a run; (number of its newest event, the database's time)."""
-    found: list[tuple[Any, ...]] = []
-    batch = Batch()
-    clock = ", clock_timestamp()" if database.on_postgresql() else ""
-    lock = " FOR UPDATE" if database.on_postgresql() else ""
-    sql = f"SELECT seq{clock} FROM engine_run WHERE id = %s{lock}"  # noqa: S608  nothing in it comes from outside
-    batch.add(sql, (run_id,), lambda cursor: found.append(cursor.fetchone() or (0,)))
-    batch.send()
-    seq, *at = found[0]
+    on_postgresql = database.on_postgresql()
+    found = row(_LOCK if on_postgresql else _LOOK, (run_id,))
+    seq, *at = found or (0,)
     return seq, (at[0] if at else database.now()).timestamp()
+
+
+_LOOK = "SELECT seq FROM engine_run WHERE id = %s"
+_LOCK = "SELECT seq, clock_timestamp() FROM engine_run WHERE id = %s FOR UPDATE"
 
 
 def _small(data: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from engine.core.state import TASK_FIELDS, TaskState, TaskStatus, TaskTable
 from engine.runs import values
 from engine.runs.fields import dumps
 from engine.runs.models import ChannelValue, RunTask
-from engine.runs.statements import Batch, update
+from engine.runs.statements import Writes
 
 _COLUMNS = (
     "id", "key", "status", "outcome", "reason", "error", "iteration", "attempt", "retry_count", "lost_count",
@@ -25,12 +25,6 @@ _MEMORY: dict[str, Any] = {
 """What only the core reads, with its defaults: kept in one JSON column, and only where it differs. "memory" is a
 field of the core as well; the column holds it among the others.
 """
-_MOVING = (
-    "status", "outcome", "reason", "error", "iteration", "attempt", "retry_count", "lost_count", "cycle_count",
-    "version", "attempt_no", "uses", "memory", "at", "started_at", "ended_at",
-)  # fmt: skip
-_UPDATE = update("engine_runtask", _MOVING, "id = %s")
-_UPDATE_RESULT = update("engine_runtask", (*_MOVING, "result", "result_blob_id"), "id = %s")
 _EAGER_AFTER = 8
 
 
@@ -131,20 +125,18 @@ class RowTable(TaskTable):
         self[state.task_id] = state
         self.places[state.task_id] = Place()
 
-    def save(self, keys: Iterable[str], batch: Batch) -> None:
-        """Write these tasks: those that have a row with `batch`, new ones at once."""
+    def save(self, keys: Iterable[str], writes: Writes) -> None:
+        """Write these tasks: those that have a row with `writes`, new ones at once."""
         fresh: list[RunTask] = []
         for key in keys:
             place, state = self.places.setdefault(key, Place()), self[key]
             if place.id is None:
                 fresh.append(self._row(state, place))
                 continue
-            row = _moving(state, place)
-            if state.result is place.result:
-                batch.add(_UPDATE, (*row, place.id))
-            else:
-                batch.add(_UPDATE_RESULT, (*row, *_kept(state, place), place.id))
-        for made in RunTask.objects.bulk_create(fresh, batch_size=500):
+            is_new = state.result is not place.result
+            result = _kept(state, place) if is_new else (None, None)
+            writes.add("tasks", (place.id, *_moving(state, place), is_new, *result))
+        for made in RunTask.objects.bulk_create(fresh, batch_size=500) if fresh else ():
             self.places[made.key].id = made.pk
 
     def _row(self, state: TaskState, place: Place) -> RunTask:
@@ -177,7 +169,7 @@ def _memory(state: TaskState) -> dict[str, Any] | None:
 
 
 def _moving(state: TaskState, place: Place) -> tuple[Any, ...]:
-    """The values of `_MOVING`."""
+    """The columns of a row between its id and its result."""
     memory = _memory(state)
     return (
         state.status.value, state.outcome, state.reason, None if state.error is None else str(state.error),
