@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Max, Min, Q
+from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Max, Min, Q, Sum
 
 from engine.access import Actor, policy
 from engine.access.models import AuditEntry
-from engine.runs import database, paging, queues
+from engine.core.state import FINAL_RUN_STATUSES
+from engine.runs import database, paging, queues, tally
 from engine.runs.data import AuditItem, Page
-from engine.runs.models import Attempt, FeedbackRequest, Run, SchedulerBeat, WorkerInstance, WorkflowDefinition
+from engine.runs.models import Attempt, FeedbackRequest, Run, SchedulerBeat, Timer, WorkerInstance, WorkflowDefinition
 
 WORKER_FRESH = timedelta(seconds=20)
 SCHEDULER_FRESH = timedelta(seconds=10)
@@ -52,6 +53,33 @@ def metrics(actor: Actor) -> dict[str, Any]:
             for row in WorkerInstance.objects.filter(last_seen__gt=now - WORKER_FRESH).order_by("started_at")
         ],
     }
+
+
+def figures(actor: Actor) -> dict[str, Any]:
+    """Totals, and how things stand at this moment; for a monitoring system that looks every few seconds."""
+    policy.require(actor, "monitor.view")
+    now = database.now()
+    active = Run.objects.exclude(status__in=sorted(FINAL_RUN_STATUSES))
+    waiting = Attempt.objects.filter(state=Attempt.DISPATCHED)
+    workers = queues.fresh_workers().aggregate(n=Count("pk"), slots=Sum("slots"))
+    oldest = waiting.filter(held=False, run__paused=False).aggregate(at=Min("created_at"))["at"]
+    due = Timer.objects.filter(fired_at=None, due_at__lt=now).aggregate(at=Min("due_at"))["at"]
+    at_once: dict[str, Any] = {
+        "runs": _counted(active, "status"),
+        "queues": _counted(waiting, "queue"),
+        "tasks_running": Attempt.objects.filter(state=Attempt.CLAIMED).count(),
+        "workers": workers["n"],
+        "worker_slots": workers["slots"] or 0,
+        "engines": SchedulerBeat.objects.filter(last_seen__gt=now - SCHEDULER_FRESH).count(),
+        "open_requests": FeedbackRequest.objects.filter(state=FeedbackRequest.OPEN).count(),
+        "outbox_age_seconds": (now - oldest).total_seconds() if oldest else 0.0,
+        "timer_lag_seconds": (now - due).total_seconds() if due else 0.0,
+    }
+    return {"now": at_once, "totals": tally.totals()}
+
+
+def _counted(rows: Any, column: str) -> dict[str, float]:
+    return dict(rows.order_by(column).values_list(column).annotate(Count("pk")))
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -137,6 +137,7 @@ class Run(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
     business_key = models.CharField(max_length=200, null=True, blank=True)
+    counted = models.BooleanField(default=False, help_text="Whether the totals hold it.")
 
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]
@@ -148,6 +149,9 @@ class Run(models.Model):
             models.Index(fields=["definition", "-created_at", "-id"], name="engine_run_of_workflow"),
             models.Index(
                 fields=["status", "id"], name="engine_run_live", condition=~Q(status__in=sorted(FINAL_RUN_STATUSES))
+            ),
+            models.Index(
+                fields=["id"], name="engine_run_uncounted", condition=Q(ended_at__isnull=False, counted=False)
             ),
             models.Index(
                 fields=["ended_at"],
@@ -428,6 +432,20 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.key}"
+
+
+class Total(models.Model):
+    """A figure that only grows; see `tally`."""
+
+    name = models.CharField(max_length=40)
+    label = models.CharField(max_length=40, default="", blank=True)
+    value = models.FloatField(default=0.0)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["name", "label"], name="engine_total_name")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.label}: {self.value:g}"
 
 
 class WorkerInstance(models.Model):

@@ -22,7 +22,7 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from engine.runs import attempts, database, inbox, leases, queues, retention, schedules, sweeps
+from engine.runs import attempts, database, inbox, leases, queues, retention, schedules, sweeps, tally
 from engine.runs.models import SchedulerBeat, WorkerInstance
 from engine.workers.clock import ClockGuard
 from engine.workers.wire import Sender, depth
@@ -39,6 +39,7 @@ RETENTION_SECONDS = 3600.0
 RUNS_AT_ONCE = 5
 KEPT = timedelta(days=1)
 BATCH = 100
+COUNT_BATCHES = 20
 EPOCH_KEY = "graflow:epoch"
 
 
@@ -74,6 +75,7 @@ class Engine:
             self._beat()
             self._watch_epoch()
             self._resend()
+            _count_ended()
         if now >= self._next_trim:
             self._next_trim = now + TRIM_SECONDS
             _trim()
@@ -180,6 +182,13 @@ def _each(change: Callable[[T], int], things: Iterable[T]) -> list[int]:
         except Exception:  # whatever is wrong with one run, it is said and the next one is served
             log.exception("engine: %r could not be carried out", thing)
     return done
+
+
+def _count_ended() -> None:
+    """Add what has ended to the totals, as far as this look may take."""
+    for _ in range(COUNT_BATCHES):
+        if sum(_each(tally.count, [tally.due()])) < tally.BATCH:
+            return
 
 
 def _told(what: str, count: int) -> int:
