@@ -16,6 +16,8 @@ from engine.runs.models import Run as RunRow
 from tests.runs import tasks_here  # noqa: F401  registers the functions
 from tests.runs.driver import Run, at_once, document, finish, task
 
+pytestmark = pytest.mark.both_databases
+
 
 def scraped(caller) -> dict[tuple[str, ...], float]:
     answer = caller.get("/metrics")
