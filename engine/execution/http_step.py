@@ -54,7 +54,12 @@ def http_task(policy: HttpPolicy, name: str = "http", *, send: Callable[..., Ans
             raise UnexpectedStatus(answer.status, shown, _retry_after(answer))
         return {"status": answer.status, "headers": answer.headers, "body": content(answer)}
 
+    request.is_http = True  # type: ignore[attr-defined]
     return anonymous(name, request)
+
+
+def is_http(wrapper: TaskWrapper) -> bool:
+    return getattr(wrapper.func, "is_http", False)
 
 
 def content(answer: Answer) -> Any:

@@ -40,8 +40,8 @@ def start_run(
     definition = find(actor, "run.start" if mode == "live" else "run.start_test", workflow)
     if definition.archived_at is not None:
         raise Conflict(f"Workflow {definition.name!r} is archived and cannot be started.", code="archived")
-    chosen = _version(definition, version)
-    given = _checked_inputs(plan_of(chosen.pk), inputs or {})
+    chosen = version_of(definition, version)
+    given = checked_inputs(plan_of(chosen.pk), inputs or {})
     request = [str(definition.public_id), version, given, mode]
 
     def make() -> str:
@@ -173,7 +173,7 @@ def _does_not_apply(unit: Unit, what: str) -> Conflict:
     return Conflict(f"The run is {status} and cannot be {what}.", code="run_status", run_status=status)
 
 
-def _version(definition: WorkflowDefinition, number: int | None) -> WorkflowVersion:
+def version_of(definition: WorkflowDefinition, number: int | None) -> WorkflowVersion:
     wanted = definition.latest_version if number is None else number
     if wanted is None:
         raise Conflict(
@@ -185,7 +185,7 @@ def _version(definition: WorkflowDefinition, number: int | None) -> WorkflowVers
     return row
 
 
-def _checked_inputs(plan: Plan, inputs: dict[str, Any]) -> dict[str, Any]:
+def checked_inputs(plan: Plan, inputs: dict[str, Any]) -> dict[str, Any]:
     try:
         text = values.check(inputs, "The inputs")
     except values.Unstorable as wrong:

@@ -25,7 +25,7 @@ from engine.core.history import Entry
 from engine.core.machine import advance
 from engine.core.plan import Plan
 from engine.core.state import RunState, TaskStatus
-from engine.runs import database, hooks, questions, values
+from engine.runs import database, hooks, outbox, questions, subruns, values
 from engine.runs.models import Attempt, FeedbackRequest, Run, RunEvent, Timer
 from engine.runs.plans import plan_of
 from engine.runs.rows import Place, RowChannels, RowTable
@@ -67,6 +67,7 @@ class Unit:
         self._budget = INLINE_BUDGET
         self._retries: list[n.ArmTimer] = []
         self._cancel: set[str] = set()
+        self.to_follow: list[int] = []  # rows of ChildRun whose next step is due after the commit
 
     @property
     def table(self) -> RowTable:
@@ -91,6 +92,11 @@ class Unit:
                 self._retries.append(command)
             elif isinstance(command, n.CancelTask):
                 self._cancel.add(command.task_id)
+                subruns.cancel(self, command.task_id)
+            elif isinstance(command, n.StartChild):
+                subruns.ask(self, command)
+            elif isinstance(command, n.Notify):
+                outbox.put(self, command.notice)
             elif isinstance(command, n.WithdrawRequests):
                 questions.withdraw(self, command.task_id)
         if isinstance(news, n.TaskSuspended):
@@ -165,6 +171,7 @@ class Unit:
             if task_id is not None and to is not None:
                 self.table.note_times(task_id, to, at)
         questions.withdraw_left_over(self)
+        subruns.note_end(self)
         self._close_attempts()
         attempts = self._new_attempts()
         self.table.save(sorted(self.changed))
@@ -173,7 +180,7 @@ class Unit:
         self._keep_timers()
         self._keep_events()
         self._keep_run()
-        transaction.on_commit(partial(_after_commit, self._hint(), messages))
+        transaction.on_commit(partial(_after_commit, self._hint(), messages, self.to_follow))
 
     def _close_attempts(self) -> None:
         """Attempts of tasks that were closed before anybody claimed them; requests to end running bodies."""
@@ -340,6 +347,8 @@ def storable(report: kinds.Report) -> kinds.Report:
         elif isinstance(report, n.TaskSuspended):
             for request in report.requests:
                 values.check(request.data, "The data of the request")
+        elif isinstance(report, n.TaskDelegated):
+            values.check(report.inputs, "The inputs of the workflow")
     except values.Unstorable as error:
         return n.TaskFailed(
             task_id=report.task_id, at=report.at, error=f"{error.code}: {error}", kind="invalid", retryable=False
@@ -428,9 +437,10 @@ def _small(data: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _after_commit(hint: hooks.Hint, messages: list[hooks.DispatchMessage]) -> None:
+def _after_commit(hint: hooks.Hint, messages: list[hooks.DispatchMessage], to_follow: list[int]) -> None:
     hooks.send(messages)
     hooks.tell(hint)
+    hooks.follow_up(to_follow)
 
 
 __all__ = ["Locked", "Refused", "Unit", "begin", "change", "record", "storable"]

@@ -22,9 +22,10 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from engine.runs import database, inbox, leases, sweeps
+from engine.runs import children, database, inbox, leases, sweeps
 from engine.runs.ledger import WINDOW
 from engine.runs.models import SchedulerBeat, WorkerInstance
+from engine.workers.postman import Postman
 from engine.workers.wire import Sender, depth
 
 log = logging.getLogger(__name__)
@@ -57,9 +58,12 @@ class Engine:
     def run(self) -> None:
         if not database.on_postgresql():
             self._guarded(lambda: _told("lost with their workers", sum(_each(leases.lost, leases.orphans()))))
+        postman = Postman(self._stop)
+        postman.start()
         while not self._stop.is_set():
             busy = self._guarded(self.round)
             self._stop.wait(BUSY_SECONDS if busy else IDLE_SECONDS)
+        postman.join()
         self._guarded(lambda: SchedulerBeat.objects.filter(pk=self.boot_id).delete())
 
     def round(self) -> bool:
@@ -76,6 +80,7 @@ class Engine:
         work = sum(_each(sweeps.fire, sweeps.due_timers()))
         work += _told("whose lease was over", sum(_each(leases.reap, leases.overdue())))
         work += sum(_each(inbox.expire, sweeps.overdue_feedback()))
+        work += sum(_each(children.sweep, children.to_follow()))
         return self._relay() or work > 0
 
     def _guarded(self, work: Callable[[], Any]) -> Any:

@@ -27,6 +27,7 @@ from engine.runs import leases, values
 from engine.runs.channels import StoredChannels, StoredSteps
 from engine.runs.leases import Claim, Report
 from engine.runs.questions import StoredAnswers
+from engine.workers import network
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def _deadline(seconds: float) -> Iterator[bool]:
 def _call(claim: Claim) -> Call:
     state, task = claim.task_state, claim.task
     uses = state.uses or task.uses or task.id
-    wrapper = registry.tasks().get(uses)
+    wrapper = network.task() if task.kind == "http" else registry.tasks().get(uses)
     if wrapper is None:
         raise WorkflowStateError(
             f"Task {task.id!r}: this worker knows no function {uses!r}. Its module must be listed in GRAFLOW_TASK_MODULES."
@@ -137,6 +138,7 @@ def _inputs(call: Call) -> dict[str, Any]:
     except EngineError:
         return {}
     keywords.pop(call.task.signature.context or "", None)
+    keywords = network.shown(call.task, keywords)
     shown = {name: values.preview(value) for name, value in keywords.items()}
     return {**{f"#{place}": values.preview(value) for place, value in enumerate(positional, 1)}, **shown}
 
