@@ -16,7 +16,8 @@ from engine.core.state import TaskStatus
 from engine.runs import database, questions, values
 from engine.runs.control import checked_inputs, version_of
 from engine.runs.ledger import Locked, Refused, Unit, begin, change, storable
-from engine.runs.models import ChildRun, Run, RunTask, WorkflowDefinition, WorkflowVersion
+from engine.runs.models import Run, RunTask, WorkflowDefinition, WorkflowVersion
+from engine.runs.outgoing import ChildRun
 from engine.runs.plans import plan_of
 from engine.runs.subruns import FAST_SECONDS
 

@@ -25,7 +25,8 @@ from engine.core import kinds
 from engine.core.plan import Plan
 from engine.core.retry import LOSS_BUDGET
 from engine.core.state import FINAL_RUN_STATUSES, LEGAL_MOVES, TaskStatus
-from engine.runs.models import Attempt, ChildRun, FeedbackDecision, FeedbackRequest, Run, RunEvent, RunTask, Timer
+from engine.runs.models import Attempt, FeedbackDecision, FeedbackRequest, Run, RunEvent, RunTask, Timer
+from engine.runs.outgoing import ChildRun
 from engine.runs.plans import plan_of
 
 _LIVE = ("ready", "running", "retry_waiting", "feedback_required")

@@ -17,7 +17,7 @@ from django.db.models import F
 
 from engine.core.news import Notice
 from engine.runs import database
-from engine.runs.models import OutboxItem
+from engine.runs.outgoing import OutboxItem
 
 if TYPE_CHECKING:
     from engine.runs.ledger import Unit

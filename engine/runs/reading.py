@@ -14,7 +14,8 @@ from engine.access import Actor, policy
 from engine.core.errors import InvalidInput, NotFound, UnknownTask
 from engine.core.state import RUN_STATUSES
 from engine.runs import data, database, inbox, paging, values
-from engine.runs.models import Attempt, ChildRun, FeedbackRequest, Run, RunEvent, RunTask
+from engine.runs.models import Attempt, FeedbackRequest, Run, RunEvent, RunTask
+from engine.runs.outgoing import ChildRun
 from engine.runs.plans import document_of
 from engine.runs.workflows import as_uuid, find
 

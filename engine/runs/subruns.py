@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.core import kinds
 from engine.core.news import StartChild
 from engine.runs import database
-from engine.runs.models import ChildRun
+from engine.runs.outgoing import ChildRun
 
 if TYPE_CHECKING:
     from engine.runs.ledger import Unit

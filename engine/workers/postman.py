@@ -21,7 +21,7 @@ from django.db import InterfaceError, OperationalError, connection
 from engine.core.errors import TerminalError
 from engine.execution.http_client import send
 from engine.runs import outbox
-from engine.runs.models import OutboxItem
+from engine.runs.outgoing import OutboxItem
 from engine.workers import network
 
 log = logging.getLogger(__name__)

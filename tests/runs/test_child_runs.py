@@ -15,8 +15,9 @@ from django.utils import timezone
 from engine.core.errors import DefinitionError
 from engine.core.kinds import MAX_DEPTH
 from engine.runs import api, children, hooks
-from engine.runs.models import ChildRun, WorkflowDefinition
 from engine.runs.models import Run as RunRow
+from engine.runs.models import WorkflowDefinition
+from engine.runs.outgoing import ChildRun
 from tests.access.people import person
 
 from .driver import Driver, Run, at_once, document, fire_timers, task

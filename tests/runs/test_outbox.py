@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from engine.runs import api, outbox
-from engine.runs.models import OutboxItem
+from engine.runs.outgoing import OutboxItem
 from tests.access.people import person
 
 from .driver import Driver, document, task

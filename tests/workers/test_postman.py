@@ -15,7 +15,7 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from engine.runs.models import OutboxItem
+from engine.runs.outgoing import OutboxItem
 from engine.workers.postman import Postman
 from tests.execution.web import Web, web_server
 from tests.runs.driver import Driver, Run, document
