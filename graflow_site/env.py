@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
@@ -73,13 +73,22 @@ def networks(name: str) -> list[IPv4Network | IPv6Network]:
 def hosts(name: str) -> list[str]:
     """A comma-separated list of host names, `*.name` or `*`."""
     found = names(name, "")
-    wrong = [part for part in found if "/" in part or ":" in part.strip("[]").replace("::", "") or " " in part]
-    wrong += [part for part in found if "*" in part.removeprefix("*.") and part != "*"]
+    wrong = [part for part in found if not _is_host(part)]
     if wrong:
         raise ImproperlyConfigured(
             f"{name}: {wrong[0]!r} is no host, expected names as in {name}=api.example.com,*.example.org"
         )
     return found
+
+
+def _is_host(text: str) -> bool:
+    if text.startswith("["):
+        try:
+            return ip_address(text.strip("[]")).version == 6
+        except ValueError:
+            return False
+    name = text.removeprefix("*.")
+    return text == "*" or (bool(name) and not set(name) & set("/:*@? "))
 
 
 def targets(name: str, *, secret: str) -> dict[str, str]:

@@ -32,19 +32,23 @@ HTTP_DEFAULTS: dict[str, Any] = {
 
 
 def compile(
-    document: dict[str, Any], tasks: Mapping[str, TaskWrapper] | None = None, outside: Outside = ANYTHING
-) -> Plan:
+    document: dict[str, Any], tasks: Mapping[str, TaskWrapper] | None = None, outside: Outside = ANYTHING,
+    *, published: bool = False,
+) -> Plan:  # fmt: skip
     """The plan of a definition document. `tasks` adds to the registered tasks, for this document only; `outside`
-    knows the workflows and webhooks it may name.
+    knows the workflows and webhooks it may name. What was `published` has runs that must go on: what can be
+    followed, though it makes no sense, is no problem there.
 
     Raises DefinitionError with all problems.
     """
     definition, found = parse(document)
+    if published:
+        found = [problem for problem in found if problem.code != "too_large"]
     if found:
         # A malformed document still tells which tasks and edges were meant: report those problems too.
         found = [*found, *_Compiler(definition, tasks, strict=True, outside=outside).problems_beside(found)]
         raise DefinitionError(_once(found))
-    return compile_definition(definition, tasks, strict=True, outside=outside)
+    return compile_definition(definition, tasks, strict=True, outside=outside, published=published)
 
 
 def problems(
@@ -60,12 +64,12 @@ def problems(
 
 def compile_definition(
     definition: Definition, tasks: Mapping[str, TaskWrapper] | None = None, *, strict: bool = False,
-    outside: Outside = ANYTHING,
+    outside: Outside = ANYTHING, published: bool = False,
 ) -> Plan:  # fmt: skip
     """As `compile`, for a definition already read. `strict` also refuses start tasks whose parameters only
     an undeclared input could fill.
     """
-    compiler = _Compiler(definition, tasks, strict=strict, outside=outside)
+    compiler = _Compiler(definition, tasks, strict=strict, outside=outside, published=published)
     plan = compiler.plan()
     if plan is None or compiler.found:
         raise DefinitionError(_once(compiler.found))
@@ -103,6 +107,7 @@ class _Compiler:
     extra: Mapping[str, TaskWrapper] | None
     strict: bool
     outside: Outside = ANYTHING
+    published: bool = False
     found: list[Problem] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -195,7 +200,8 @@ class _Compiler:
             if same in seen:
                 self.problem("duplicate_edge", f"{link.source!r} → {link.target!r} is drawn twice", place)
             seen.add(same)
-            if (never := rejection_problem(link, place, self.nodes, self.groups)) is not None:
+            never = None if self.published else rejection_problem(link, place, self.nodes, self.groups)
+            if never is not None:
                 self.found.append(never)
             edges.append(_Edge(link, place, link.source, link.target))
         return None if broken or any(problem.path.startswith("groups") for problem in self.found) else edges
@@ -439,8 +445,9 @@ class _Compiler:
             starts=starts,
         )
         self._check_endless(plan.edges, tasks, edges)
-        self.found += join_problems(plan, self.place)
-        self.found += loop_problems(plan, lambda index: self._document_place(plan.edges[index], edges))
+        if not self.published:
+            self.found += join_problems(plan, self.place)
+            self.found += loop_problems(plan, lambda index: self._document_place(plan.edges[index], edges))
         return None if self.found else plan
 
     def _check_endless(self, plan_edges: Sequence[PlanEdge], tasks: dict[str, PlanTask], edges: list[_Edge]) -> None:

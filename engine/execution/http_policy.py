@@ -187,7 +187,7 @@ def _ascii(host: str) -> str:
         name = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
         raise HttpRefused(f"The host {host!r} is no valid name.") from None
-    name = name.lower().rstrip(".")
+    name = name.lower().strip("[]").rstrip(".")
     if not name or "%" in name:
         raise HttpRefused(f"The host {host!r} is no valid name.")
     return name

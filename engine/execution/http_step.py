@@ -105,7 +105,10 @@ def _payload(body: Any, headers: dict[str, str]) -> bytes | None:
         headers["Content-Type"] = "application/json"
     elif isinstance(body, str) and "json" not in media.lower():
         return body.encode()
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError) as error:
+        raise TerminalError(f"The body cannot be written as JSON: {error}.") from None
 
 
 def _url(url: Any, query: Any) -> str:

@@ -214,3 +214,11 @@ def test_what_can_be_carried_out_compiles() -> None:
     jsonschema.validate(made, json_schema())
     plan = compile_document(made)
     assert (plan.tasks["a"].params["method"], plan.tasks["a"].max_retries, plan.tasks["b"].max_retries) == ("GET", 3, 0)
+
+
+def test_what_was_published_before_a_rule_was_made_still_has_a_plan() -> None:
+    groups = [{"id": "g", "members": ["t0", "t1"]}]
+    made = document([*numbered(2), do("end", join=3)], [edge("g", "end", on="rejected")], groups=groups)
+    for odd in (made, loops(MAX_LOOPS + 1), nested(MAX_NESTING + 1), of_bytes(MAX_BYTES + 1)):
+        assert problems(odd, TASKS)
+        assert compile_document(odd, TASKS, published=True).tasks

@@ -97,6 +97,7 @@ def test_without_hosts_everything_is_refused_and_the_setting_is_named() -> None:
         ("*", "sub.localhost", False),
         ("*", "metadata.google.internal", False),
         ("*.example.com,localhost", "localhost", True),
+        ("[2001:db8::1]", "[2001:db8::1]", True),
         ("bücher.example", "xn--bcher-kva.example", True),
         ("xn--bcher-kva.example", "bücher.example", True),
     ],

@@ -115,7 +115,7 @@ def test_a_socket_path_that_is_too_long_is_refused_with_its_limit():
 @pytest.mark.parametrize(
     ("reader", "text", "found"),
     [
-        (lambda: env.hosts("X"), "a.net, *.b.net,*,127.0.0.1,[::1]", ["a.net", "*.b.net", "*", "127.0.0.1", "[::1]"]),
+        (lambda: env.hosts("X"), "a.net, *.b.net,*,[2001:db8::1]", ["a.net", "*.b.net", "*", "[2001:db8::1]"]),
         (lambda: env.hosts("X"), "", []),
         (lambda: env.ports("X", "80,443"), "8080", [8080]),
         (lambda: env.ports("X", "80,443"), None, [80, 443]),
@@ -136,6 +136,9 @@ def test_what_workflows_may_call_is_read(monkeypatch, reader, text, found):
     [
         (lambda: env.hosts("X"), "https://a.net"),
         (lambda: env.hosts("X"), "a.net:80"),
+        (lambda: env.hosts("X"), "::1"),
+        (lambda: env.hosts("X"), "[a.net]"),
+        (lambda: env.hosts("X"), "*."),
         (lambda: env.hosts("X"), "a*.net"),
         (lambda: env.ports("X", ""), "0"),
         (lambda: env.ports("X", ""), "65536"),
