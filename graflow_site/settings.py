@@ -289,6 +289,17 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
 
+# --- What workflows may call ---------------------------------------------------------------------------------------
+
+GRAFLOW_HTTP_HOSTS = env.hosts("GRAFLOW_HTTP_HOSTS")
+GRAFLOW_HTTP_PORTS = env.ports("GRAFLOW_HTTP_PORTS", "80,443")
+GRAFLOW_HTTP_ALLOW_PRIVATE = env.networks("GRAFLOW_HTTP_ALLOW_PRIVATE")
+GRAFLOW_OWN_NAMES = sorted(
+    {name for name in (_public.hostname, urlsplit(REDIS_URL).hostname, DATABASES["default"].get("HOST")) if name}
+)
+GRAFLOW_WEBHOOK_SECRET = env.text("GRAFLOW_WEBHOOK_SECRET", "")
+GRAFLOW_WEBHOOKS = env.targets("GRAFLOW_WEBHOOKS", secret=GRAFLOW_WEBHOOK_SECRET)
+
 # --- Mail and logs ------------------------------------------------------------------------------------------------
 
 DEFAULT_FROM_EMAIL = "graflow@localhost"

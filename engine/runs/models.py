@@ -14,6 +14,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from engine.core.state import FINAL_RUN_STATUSES
+from engine.runs import outgoing  # noqa: F401  tables of the same app, in a module of their own
 from engine.runs.automatic import WorkflowSchedule as WorkflowSchedule
 from engine.runs.automatic import WorkflowTrigger as WorkflowTrigger
 from engine.runs.fields import JsonText
@@ -129,6 +130,12 @@ class Run(models.Model):
     last_at = models.FloatField(default=0.0, help_text="Time of the newest event; times of one run never go back.")
     engine_abi = models.PositiveSmallIntegerField(default=1)
     retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=SET_NULL, related_name="retries")
+    # Without a constraint: checking it would wait for the parent's lock, and the parent for what its child holds.
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=SET_NULL, db_constraint=False, related_name="children"
+    )
+    parent_task = models.CharField(max_length=200, null=True, blank=True)
+    depth = models.PositiveSmallIntegerField(default=0, db_default=0)
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=SET_NULL, related_name="+"
     )

@@ -22,9 +22,10 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from engine.runs import attempts, database, inbox, leases, queues, retention, schedules, sweeps, tally
+from engine.runs import attempts, children, database, inbox, leases, queues, retention, schedules, sweeps, tally
 from engine.runs.models import SchedulerBeat, WorkerInstance
 from engine.workers.clock import ClockGuard
+from engine.workers.postman import Postman
 from engine.workers.wire import Sender, depth
 
 log = logging.getLogger(__name__)
@@ -61,14 +62,17 @@ class Engine:
     def run(self) -> None:
         if not database.on_postgresql():
             self._guarded(lambda: _told("lost with their workers", sum(_each(leases.lost, leases.orphans()))))
+        postman = Postman(self._stop)
+        postman.start()
         while not self._stop.is_set():
             busy = self._guarded(self.round)
             self._stop.wait(BUSY_SECONDS if busy else IDLE_SECONDS)
+        postman.join()
         self._guarded(lambda: SchedulerBeat.objects.filter(pk=self.boot_id).delete())
 
     def round(self) -> bool:
         """Everything once; whether there may be more to do at once."""
-        now = time.monotonic()
+        now, work = time.monotonic(), 0
         if now >= self._next_watch:
             self._next_watch = now + WATCH_SECONDS
             self.clock.look()
@@ -76,10 +80,11 @@ class Engine:
             self._watch_epoch()
             self._resend()
             _count_ended()
+            work += sum(_each(children.sweep, children.to_follow()))
         if now >= self._next_trim:
             self._next_trim = now + TRIM_SECONDS
             _trim()
-        work = sum(_each(sweeps.fire, sweeps.due_timers()))
+        work += sum(_each(sweeps.fire, sweeps.due_timers()))
         work += _told("whose lease was over", self._reap())
         work += sum(_each(inbox.expire, sweeps.overdue_feedback()))
         work += sum(_each(schedules.fire, schedules.due()))
