@@ -193,7 +193,13 @@ def _loop_edge(
     body = found[index].body
     inside = {node: [target for target in out.get(node, ()) if target in body] for node in body}
     again = reachable(edge.heads, inside)
-    inner = [loop.body for i, loop in enumerate(found) if i != index and loop.body < body]
+    behind = again - set(edge.heads)
+    # What the heads of other loop edges count begins anew with a pass that reaches them from before. A pass reaches
+    # forward only, so that no two loop edges can hand each other new counts for ever.
+    entered = behind & frozenset().union(*(loop.heads for loop in found))
+    for i, loop in enumerate(found):
+        if i != index and (loop.body < body or loop.heads & behind):
+            entered |= loop.body & behind
     tasks = [node for node in again if node not in groups]
     return replace(
         edge,
@@ -202,7 +208,5 @@ def _loop_edge(
         again_groups=tuple(sorted(node for node in again if node in groups)),
         renews=frozenset(again),
         forgets=frozenset(other.index for other in edges if other.heads or other.source in again),
-        resets=tuple(
-            sorted(node for node in tasks if node not in edge.heads and any(node in other for other in inner))
-        ),
+        resets=tuple(sorted(node for node in entered if node not in groups)),
     )

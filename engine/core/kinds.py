@@ -94,7 +94,7 @@ def _mapped(plan: Plan, state: RunState, task: PlanTask, at: float) -> TaskFinis
     iteration, parameter = state.tasks[task.id].iteration, task.settings["parameter"]
     spawn = tuple(
         Spawn(
-            task_id=f"{task.id}_{_digest(task.id, iteration, place)}",
+            task_id=item_task(task.id, iteration, place),
             uses=task.uses or "",
             args={parameter: item},
             join=True,
@@ -105,8 +105,10 @@ def _mapped(plan: Plan, state: RunState, task: PlanTask, at: float) -> TaskFinis
     return TaskFinished(task.id, at, [], Wishes(spawn=spawn))
 
 
-def _digest(task_id: str, iteration: int, place: int) -> str:
-    return hashlib.sha256(f"{task_id}\x1f{iteration}\x1f{place}".encode()).hexdigest()[:8]
+def item_task(task_id: str, iteration: int, place: int) -> str:
+    """The id of the task a map step makes for the item at `place`, counted from 0."""
+    digest = hashlib.sha256(f"{task_id}\x1f{iteration}\x1f{place}".encode()).hexdigest()[:8]
+    return f"{task_id}_{digest}"
 
 
 def _value(plan: Plan, state: RunState, task: PlanTask) -> Any:

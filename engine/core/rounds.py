@@ -99,7 +99,7 @@ def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str
         kept = {index: end for index, end in state.sources.items() if plan.edges[int(index)].source not in again}
         state.sources = kept
     if len(plan.loops) > 1:
-        _reopen_others(fold, loop, again)
+        _reopen_others(fold, loop, edge)
     for group_id in edge.again_groups:
         _reset_group(fold, group_id, again)
     for task_id in edge.again:
@@ -138,19 +138,19 @@ def _start_again(fold: Fold, head: TaskState, edge: PlanEdge, carried: object) -
     fold.ready(head)
 
 
-def _reopen_others(fold: Fold, taken: PlanLoop, again: frozenset[str]) -> None:
-    """Loops with a source in the new pass are decided anew; those inside the body begin from scratch."""
+def _reopen_others(fold: Fold, taken: PlanLoop, over: PlanEdge) -> None:
+    """Loops with a source in the new pass are decided anew; those it enters at their head begin from scratch."""
+    again = frozenset(over.again + over.again_groups)
     for other in fold.plan.loops:
         if other.index == taken.index:
             continue
         touched = [index for index in other.edges if fold.plan.edges[index].source in again]
-        if not touched:
-            continue
         state = fold.state.loops[other.index]
-        for index in touched:
-            state.sources.pop(str(index), None)
-        state.ended, state.reason = False, None
-        if other.body <= taken.body:
+        if touched:
+            for index in touched:
+                state.sources.pop(str(index), None)
+            state.ended, state.reason = False, None
+        if (touched and other.body <= taken.body) or any(head in over.resets for head in other.heads):
             state.last, state.steady, state.passes = {}, {}, 0
 
 
