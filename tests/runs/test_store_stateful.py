@@ -346,7 +346,7 @@ class Store(RuleBasedStateMachine):
 @pytest.mark.both_databases
 @pytest.mark.timeout(0 if EXAMPLES else 300)
 def test_the_store_keeps_its_promises_whatever_happens(boss: Any) -> None:
-    few = 6 if connection.vendor == "postgresql" else 3
+    few = 6 if connection.vendor == "postgresql" else 10
     kind = type("StoreOfBoss", (Store,), {"boss": boss})
     run_state_machine_as_test(
         kind,
