@@ -45,7 +45,7 @@ export const DRAG_TYPE = 'application/x-graflow-step';
 const READABLE = 0.45;
 /** Room left around a step that was brought into view, in pixels of the screen. */
 const MARGIN = 56;
-const FIT = { padding: 0.18, maxZoom: 1.1, minZoom: 0.2 };
+const FIT = { padding: 0.1, maxZoom: 1.1, minZoom: 0.2 };
 const NOTHING: ReadonlyMap<string, Point> = new Map();
 
 /** The one tab stop of the canvas is `stage`. The step in hand is named by `aria-activedescendant`. */

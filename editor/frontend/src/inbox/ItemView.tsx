@@ -6,6 +6,7 @@ import { type Graph, readDocument } from '../graph/document';
 import { type Analysis, analyse } from '../graph/loops';
 import { codeBounds, roundsOf } from '../live/bounds';
 import { type Json, list, record } from '../live/parse';
+import { roundWords } from '../run/words';
 import { getJson } from '../ui/http';
 import { JsonView } from '../ui/JsonView';
 import { agoWords, fullTime } from '../ui/time';
@@ -300,11 +301,9 @@ function plannedOf(run: Json, asking: string): Planned | null {
   return { graph, analysis: analyse(graph, codeBounds(tasks)), rounds: roundsOf(tasks, asking) };
 }
 
-/** "iteration 2 of 5", counted as the limit counts: since the loop was entered. */
-function roundWords(item: Item, planned: Planned | null): string {
+function roundOf(item: Item, planned: Planned | null): string {
   const limit = planned && item.state === 'open' ? limitAround(planned.analysis, item.taskId) : 0;
-  if (!limit) return `iteration ${item.iteration}`;
-  return `iteration ${planned?.rounds.get(item.taskId) ?? item.iteration} of ${limit}`;
+  return roundWords(item.iteration, planned?.rounds.get(item.taskId) ?? item.iteration, limit);
 }
 
 function Facts({ item, planned }: { item: Item; planned: Planned | null }) {
@@ -314,7 +313,7 @@ function Facts({ item, planned }: { item: Item; planned: Planned | null }) {
         {item.workflowName} › {item.label}
       </a>
       <span>{kindWords(item.kind)}</span>
-      <span>{roundWords(item, planned)}</span>
+      <span>{roundOf(item, planned)}</span>
       <span>started by {item.requestedBy}</span>
       <time dateTime={item.createdAt} title={fullTime(item.createdAt)}>
         asked {agoWords(new Date(item.createdAt))}

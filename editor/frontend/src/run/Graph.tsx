@@ -24,10 +24,9 @@ const MOST = 2;
 const LEAST = 0.1;
 const FIT_MOST = 1.1;
 const STEP = 1.25;
-/** Below this width a whole graph is too small to read: the view begins at what goes on. */
-const NARROW_PX = 600;
-const READABLE = 0.7;
-const NEAR_PX = 60;
+/** A graph that would be drawn smaller than this begins larger, at what goes on; a button shows the whole of it. */
+const READABLE = 0.55;
+const NEAR = 0.8;
 const UNDER_WAY: ReadonlySet<string> = new Set([
   'feedback_required',
   'running',
@@ -342,8 +341,15 @@ function neighbour(nodes: ReadonlyMap<string, Box>, from: string, key: string): 
   return best;
 }
 
+/** Where an axis begins so that `centre` is in the middle, as far as the graph reaches to both sides. */
+function offset(room: number, from: number, length: number, centre: number): number {
+  if (length * NEAR + 2 * MARGIN <= room) return (room - length * NEAR) / 2 - from * NEAR;
+  const least = room - MARGIN - (from + length) * NEAR;
+  return Math.min(MARGIN - from * NEAR, Math.max(least, room / 2 - centre * NEAR));
+}
+
 /** Where the layer stands. Kept outside React's state: a pan writes one style and renders nothing. `first` is what a
-    narrow screen begins with. */
+    view of a large graph begins with. */
 function useView(
   stage: RefObject<HTMLElement | null>,
   layer: RefObject<HTMLDivElement | null>,
@@ -374,8 +380,13 @@ function useView(
       const room = stage.current?.getBoundingClientRect();
       if (!room || room.width === 0) return;
       const scale = Math.min((room.width - 2 * MARGIN) / box.width, (room.height - 2 * MARGIN) / box.height);
-      if (near && scale < READABLE && room.width < NARROW_PX) {
-        show({ ...near, x: near.x - NEAR_PX, width: near.width + 2 * NEAR_PX });
+      if (near && scale < READABLE) {
+        const { width, height } = room;
+        put({
+          zoom: NEAR,
+          x: offset(width, box.x, box.width, near.x + near.width / 2),
+          y: offset(height, box.y, box.height, near.y + near.height / 2),
+        });
         return;
       }
       const zoom = Math.min(FIT_MOST, Math.max(LEAST, scale));
