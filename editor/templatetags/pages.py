@@ -25,7 +25,7 @@ register = template.Library()
 THEME_COOKIE: Final = "graflow_theme"
 SECTIONS: Final = {
     "home": ("home",),
-    "workflows": ("workflows", "workflow-new", "workflow", "workflow-edit"),
+    "workflows": ("workflows", "workflow-new", "workflow", "workflow-edit", "workflow-starts"),
     "runs": ("runs", "run"),
     "inbox": ("inbox", "inbox-item"),
     "monitor": ("monitor",),

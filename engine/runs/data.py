@@ -102,9 +102,23 @@ class Task(Value):
     ended_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Child(Value):
+    """A run that a step of kind workflow has started; `workflow` is the slug it was started by."""
+
+    task_id: str
+    iteration: int
+    attempt: int
+    workflow: str
+    run: str
+    status: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Value):
-    """A run. `workflow` is the workflow's id. In lists `tasks` is empty and `definition` None."""
+    """A run. `workflow` is the workflow's id, `parent` the run whose step `parent_task` waits for this one.
+    In lists `tasks` and `children` are empty and `definition` None.
+    """
 
     id: str
     workflow: str
@@ -118,12 +132,55 @@ class Run(Value):
     inputs: dict[str, Any]
     open_feedback: int
     retry_of: str | None
+    parent: str | None
+    parent_task: str | None
     started_by: str
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    deadline_at: datetime | None = None
+    business_key: str | None = None
+    min_seq: int = 1
     tasks: tuple[Task, ...] = ()
+    children: tuple[Child, ...] = ()
     definition: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule(Value):
+    """A workflow that starts by the clock. `upcoming` are its next times, also while it is not enabled."""
+
+    id: str
+    workflow: str
+    cron: str
+    zone: str
+    inputs: dict[str, Any]
+    enabled: bool
+    missed: str
+    next_at: datetime | None
+    upcoming: tuple[datetime, ...]
+    last_at: datetime | None
+    last_run: str | None
+    problem: str
+    created_by: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger(Value):
+    """An address that starts a workflow. Only the answer that made it holds the `secret`."""
+
+    id: str
+    workflow: str
+    name: str
+    signed: bool
+    prefix: str
+    path: str
+    enabled: bool
+    last_used_at: datetime | None
+    created_by: str
+    created_at: datetime
+    secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,10 +223,18 @@ class Event(Value):
 
 @dataclass(frozen=True, slots=True)
 class EventPage(Value):
-    """Consecutive events; `last_seq` is the run's newest, which may lie beyond this page."""
+    """Consecutive events; `last_seq` is the run's newest, which may lie beyond this page, `min_seq` the oldest that
+    is still here. `reload`: what follows the asked one is gone, so fetch the run and go on from its `seq`.
+    """
 
     results: tuple[Event, ...]
     last_seq: int
+    min_seq: int = 1
+    reload: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        shown = {"results": plain(self.results), "last_seq": self.last_seq}
+        return shown | ({"min_seq": self.min_seq, "reload": True} if self.reload else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

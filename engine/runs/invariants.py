@@ -1,14 +1,16 @@
 """What must hold of every run, at rest and under fire; checked on any database, by reading only.
 
-I1  events are gapless from 1, and the run's seq is the last one
+I1  events are gapless from 1 (or from what is not archived yet), and the run's seq is the last one
 I2  every move is legal and continues the one before it
 I3  a task's row is what its events say
 I4  at most one result counts per task and iteration; at most one attempt of a task is claimed
-I5  what is ready has an open attempt, what waits for a retry a timer, what waits for people a question
+I5  what is ready has an open attempt, what waits for a retry a timer, for people a question, for a workflow a run
 I6  a run that has ended has nothing open
 I7  a run that goes on has something that can move it
 I8  iterations, retries and losses stay within their limits
 I9  one decision per person and question
+I10 nothing begins while its run is paused
+I11 a join lets its task go once per iteration, after the inputs it asks for
 I12 a result that counts came under the newest token of its iteration
 """
 
@@ -26,10 +28,13 @@ from engine.core.plan import Plan
 from engine.core.retry import LOSS_BUDGET
 from engine.core.state import FINAL_RUN_STATUSES, LEGAL_MOVES, TaskStatus
 from engine.runs.models import Attempt, FeedbackDecision, FeedbackRequest, Run, RunEvent, RunTask, Timer
+from engine.runs.outgoing import ChildRun
 from engine.runs.plans import plan_of
 
 _LIVE = ("ready", "running", "retry_waiting", "feedback_required")
 _RESULTS = (Attempt.OK,)
+_ENDS = ("planned", "success", "completed")
+_ON_ITS_WAY = (ChildRun.ASKED, ChildRun.STARTED, ChildRun.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class _Facts:
         self.events = list(RunEvent.objects.filter(run_id=self.run.pk).order_by("seq"))
         self.attempts = list(Attempt.objects.filter(run=self.run).defer("result", "inputs").order_by("pk"))
         self.timers = list(Timer.objects.filter(run=self.run, fired_at=None))
+        self.children = list(ChildRun.objects.filter(parent=self.run).select_related("child").defer("child__counters"))
         self.questions = list(FeedbackRequest.objects.filter(run=self.run).defer("data"))
 
 
@@ -70,7 +76,7 @@ def check_all(runs: list[int] | None = None) -> Iterator[Finding]:
 
 def check_run(run: Run) -> Iterator[Finding]:
     facts = _Facts(run, plan_of(run.version_id))
-    for check in (_gapless, _legal, _counted_once, _has_what_moves_it, _closed, _within_limits, _decided_once):
+    for check in _CHECKS:
         for invariant, message in check(facts):
             yield Finding(str(run.public_id), invariant, message)
 
@@ -80,14 +86,17 @@ _Found = Iterator[tuple[str, str]]
 
 def _gapless(facts: _Facts) -> _Found:
     seqs = [event.seq for event in facts.events]
-    if seqs != list(range(1, len(seqs) + 1)):
-        missing = sorted(set(range(1, len(seqs) + 1)) - set(seqs))[:5]
-        yield "I1", f"events are not gapless from 1; missing: {missing}"
-    if (seqs[-1] if seqs else 0) != facts.run.seq:
+    first = facts.run.min_seq  # what is older is archived
+    if seqs != list(range(first, first + len(seqs))):
+        missing = sorted(set(range(first, first + len(seqs))) - set(seqs))[:5]
+        yield "I1", f"events are not gapless from {first}; missing: {missing}"
+    if (seqs[-1] if seqs else first - 1) != facts.run.seq:
         yield "I1", f"the run's seq is {facts.run.seq}, its last event {seqs[-1] if seqs else 0}"
 
 
 def _legal(facts: _Facts) -> _Found:
+    if facts.run.min_seq > 1:
+        return  # the moves before these are archived, so these have nothing to continue
     status = dict.fromkeys(facts.plan.tasks, "blocked")
     run_status = "pending"
     for event in facts.events:
@@ -137,6 +146,7 @@ def _has_what_moves_it(facts: _Facts) -> _Found:
     open_attempts = Counter(a.key for a in facts.attempts if a.state in Attempt.OPEN)
     timers = {timer.key for timer in facts.timers}
     asked = {question.task_key for question in facts.questions if question.state == FeedbackRequest.OPEN}
+    children = {(child.key, child.iteration, child.attempt) for child in facts.children if child.state in _ON_ITS_WAY}
     for key, task in facts.tasks.items():
         planned = facts.plan.tasks.get(key)
         waits_for_resume = facts.run.paused and planned is not None and kinds.is_inline(planned)
@@ -145,12 +155,18 @@ def _has_what_moves_it(facts: _Facts) -> _Found:
         if task.status == "running" and planned is not None and planned.kind == "delay":
             if key not in timers:
                 yield "I5", f"task {key} is a delay, but no timer is set"
+        elif task.status == "running" and planned is not None and planned.kind == "workflow":
+            if (key, task.iteration, task.attempt) not in children:
+                yield "I5", f"task {key} runs a workflow, but no child is on its way"
         elif task.status == "running" and open_attempts[key] != 1:
             yield "I5", f"task {key} is running with {open_attempts[key]} open attempts"
         if task.status == "retry_waiting" and key not in timers:
             yield "I5", f"task {key} waits for a retry, but no timer is set"
         if task.status == "feedback_required" and key not in asked:
             yield "I5", f"task {key} waits for people, but no question is open"
+    for child in facts.children:
+        if child.state == ChildRun.STARTED and (child.child is None or child.child.is_final):
+            yield "I5", f"task {child.key} waits for run {child.child and child.child.public_id}, which has ended"
     if not any(task.status in _LIVE for task in facts.tasks.values()):
         yield "I7", "the run goes on, but nothing can move it"
 
@@ -162,6 +178,7 @@ def _closed(facts: _Facts) -> _Found:
         "attempts": [a.key for a in facts.attempts if a.state in Attempt.OPEN],
         "questions": [q.task_key for q in facts.questions if q.state == FeedbackRequest.OPEN],
         "timers": [timer.key for timer in facts.timers],
+        "children": [c.key for c in facts.children if c.state in (ChildRun.ASKED, ChildRun.STARTED)],
         "tasks": [key for key, task in facts.tasks.items() if task.status != "completed"],
     }
     for what, keys in left.items():
@@ -175,8 +192,7 @@ def _within_limits(facts: _Facts) -> _Found:
         planned = facts.plan.tasks.get(key)
         if planned is None:
             continue
-        # Heads inside several loops are left out: what their limit means there is not settled (docs/dev/progress.md).
-        counts = (key in heads and len(planned.loops) == 1) or not planned.loops
+        counts = key in heads or not planned.loops  # what only stands in a body runs as often as the head says
         if counts and planned.max_cycle and task.cycle_count > planned.max_cycle:
             yield (
                 "I8",
@@ -198,5 +214,53 @@ def _decided_once(facts: _Facts) -> _Found:
     if open_ones := decided.get(FeedbackRequest.OPEN, 0):
         yield "I9", f"{open_ones} decided questions are still open"
 
+
+def _still_while_paused(facts: _Facts) -> _Found:
+    paused = False
+    for event in facts.events:
+        if event.type == "run_status":
+            paused = event.to_status == "paused"
+        elif paused and event.type == "task_status" and event.to_status == "running":
+            yield "I10", f"event {event.seq} starts {event.task_id} while the run is paused"
+
+
+def _joined_once(facts: _Facts) -> _Found:
+    plan = facts.plan
+    heads = {head for loop in plan.loops for head in loop.heads}
+    over: set[int] = set()  # loops that have ended before
+    ended: set[str] = set()
+    let_go: set[tuple[str, int]] = set()
+    for event in facts.events:
+        key = event.task_id or ""
+        if event.type == "loop_ended" and event.data is not None:
+            over.add(event.data["loop"])
+        elif event.type == "task_created" or (event.from_status, event.to_status) == ("planned", "ready"):
+            ended.discard(key)  # a new iteration
+        elif event.to_status in _ENDS:
+            ended.add(key)
+        elif (event.from_status, event.to_status) == ("blocked", "ready") and key in plan.tasks:
+            if (key, event.iteration) in let_go:
+                yield "I11", f"event {event.seq} lets {key} go again in iteration {event.iteration}"
+            let_go.add((key, event.iteration))
+            if key in heads and event.iteration > 1:
+                continue  # over a loop edge, or again with the loop around it
+            edges = [plan.edges[index] for index in plan.tasks[key].inputs]
+            come = sum(over.issuperset(e.leaves) and ended.issuperset(plan.members_of(e.source)) for e in edges)
+            needed = _needed(plan.tasks[key].join, len(edges))
+            if come < needed:
+                yield "I11", f"event {event.seq} lets {key} go after {come} of {needed} inputs"
+
+
+def _needed(join: str | int, edges: int) -> int:
+    """How many of so many edges must be decided at least before the join may let its task go."""
+    if join in ("all_done", "all"):
+        return edges
+    return min(edges, 1 if join == "any" else int(join))
+
+
+_CHECKS = (
+    _gapless, _legal, _counted_once, _has_what_moves_it, _closed, _within_limits, _decided_once, _still_while_paused,
+    _joined_once,
+)  # fmt: skip
 
 __all__ = ["Finding", "check_all", "check_run"]

@@ -13,14 +13,17 @@ from typing import NamedTuple
 from django.db.models import F, Q, QuerySet
 
 from engine.core import news as n
-from engine.runs import database
+from engine.runs import database, deadlines
 from engine.runs.ledger import Locked, Refused, Unit, change, may_ring, token_of
 from engine.runs.models import Attempt, FeedbackRequest, Timer
 
 BATCH = 200
 HANDED_SECONDS = 5.0
 """How long a chosen attempt is left to the process that is about to publish it."""
-RESEND_SECONDS = 60.0
+RESEND_SECONDS = 10.0
+"""Patience with a published attempt, doubled each time. Workers take no job before they can claim it, so what is
+neither claimed nor in the queue by then went down with somebody.
+"""
 RESEND_CEILING = 600.0
 
 
@@ -34,7 +37,7 @@ class Waiting(NamedTuple):
 
 
 class DueTimers(NamedTuple):
-    """The timers of one run that are due: (row id, task, token) each."""
+    """The timers of one run that are due: (row id, task, token) each. The run's deadline names no task."""
 
     run_id: int
     timers: list[tuple[int, str, str]]
@@ -59,12 +62,14 @@ def fire(due: DueTimers) -> int:
             if Timer.objects.filter(pk=pk, fired_at=None).update(fired_at=unit.moment) != 1:
                 continue
             fired += 1
-            if may_ring(unit.plan, unit.state, key) and token_of(unit.state, key) == token:
+            if not key:
+                deadlines.ring(unit)
+            elif may_ring(unit.plan, unit.state, key) and token_of(unit.state, key) == token:
                 unit.tell(n.TimerRang(key, unit.at))
         return fired
 
     try:
-        return change(due.run_id, step, keys=tuple(key for _, key, _ in due.timers), skip_locked=True)
+        return change(due.run_id, step, keys=tuple(key for _, key, _ in due.timers if key), skip_locked=True)
     except (Locked, Refused):
         return 0
 

@@ -22,9 +22,10 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from engine.runs import database, inbox, leases, sweeps
-from engine.runs.ledger import WINDOW
+from engine.runs import attempts, children, database, inbox, leases, retention, schedules, sweeps
 from engine.runs.models import SchedulerBeat, WorkerInstance
+from engine.workers.clock import ClockGuard
+from engine.workers.postman import Postman
 from engine.workers.wire import Sender, depth
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ IDLE_SECONDS = 1.0
 BUSY_SECONDS = 0.05
 WATCH_SECONDS = 2.0
 TRIM_SECONDS = 600.0
+RETENTION_SECONDS = 3600.0
+RUNS_AT_ONCE = 5
 KEPT = timedelta(days=1)
 BATCH = 100
 EPOCH_KEY = "graflow:epoch"
@@ -45,11 +48,12 @@ class Engine:
 
     def __init__(self) -> None:
         self.boot_id = str(uuid.uuid4())
+        self.clock = ClockGuard()
         self._stop = threading.Event()
         self._sender = Sender()
         self._redis: Redis = Redis.from_url(settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
         self._epoch: str | None = None
-        self._next_watch = self._next_trim = 0.0
+        self._next_watch = self._next_trim = self._next_retention = 0.0
 
     def stop(self) -> None:
         self._stop.set()
@@ -57,26 +61,46 @@ class Engine:
     def run(self) -> None:
         if not database.on_postgresql():
             self._guarded(lambda: _told("lost with their workers", sum(_each(leases.lost, leases.orphans()))))
+        postman = Postman(self._stop)
+        postman.start()
         while not self._stop.is_set():
             busy = self._guarded(self.round)
             self._stop.wait(BUSY_SECONDS if busy else IDLE_SECONDS)
+        postman.join()
         self._guarded(lambda: SchedulerBeat.objects.filter(pk=self.boot_id).delete())
 
     def round(self) -> bool:
         """Everything once; whether there may be more to do at once."""
-        now = time.monotonic()
+        now, work = time.monotonic(), 0
         if now >= self._next_watch:
             self._next_watch = now + WATCH_SECONDS
+            self.clock.look()
             self._beat()
             self._watch_epoch()
             self._resend()
+            work += sum(_each(children.sweep, children.to_follow()))
         if now >= self._next_trim:
             self._next_trim = now + TRIM_SECONDS
             _trim()
-        work = sum(_each(sweeps.fire, sweeps.due_timers()))
-        work += _told("whose lease was over", sum(_each(leases.reap, leases.overdue())))
+        work += sum(_each(sweeps.fire, sweeps.due_timers()))
+        work += _told("whose lease was over", self._reap())
         work += sum(_each(inbox.expire, sweeps.overdue_feedback()))
+        work += sum(_each(schedules.fire, schedules.due()))
+        if now >= self._next_retention:
+            work += self._forget(now)
         return self._relay() or work > 0
+
+    def _reap(self) -> int:
+        overdue = leases.overdue()
+        return sum(_each(leases.reap, overdue)) if overdue and self.clock.may_reap() else 0
+
+    def _forget(self, now: float) -> int:
+        """Trim some runs; when none is left, sweep the rest and be quiet for an hour."""
+        trimmed = _each(retention.trim, retention.due(limit=RUNS_AT_ONCE))
+        if not any(trimmed):
+            self._next_retention = now + RETENTION_SECONDS
+            retention.sweep()
+        return sum(trimmed)
 
     def _guarded(self, work: Callable[[], Any]) -> Any:
         try:
@@ -103,7 +127,7 @@ class Engine:
         """Publish what waits, the most urgent first, as far as the window allows; whether something still waits."""
         if not sweeps.is_waiting():
             return False
-        taken = sweeps.take_unpublished(min(BATCH, WINDOW - sweeps.on_the_wire()))
+        taken = sweeps.take_unpublished(min(BATCH, attempts.window() - sweeps.on_the_wire()))
         return not taken or self._publish(taken)
 
     def _publish(self, taken: list[sweeps.Waiting]) -> bool:
