@@ -264,6 +264,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_TIME_LIMIT = 15 * 60  # seconds
 CELERY_TASK_SOFT_TIME_LIMIT = 15 * 60 - 10
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_DISABLE_PREFETCH = True  # a job taken beside a long one would wait for it while other workers idle
 CELERY_DB_REUSE_MAX = 500  # jobs per database connection; Celery would open a new one for each
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 512 * 1024  # KiB

@@ -105,10 +105,10 @@ class Stack:
         pids: dict[str, int] = self.running()["pids"]
         return pids
 
-    def kill(self, name: str) -> int:
+    def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> int:
         """kill -9 of one process by its name (web, engine, worker, worker-1, redis, postgres, up); its old pid."""
         pid = self.process.pid if name == "up" and self.process else self.pids()[name]
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, how)
         if name == "up" and self.process:
             self.process.wait()
         return pid

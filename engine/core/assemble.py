@@ -78,7 +78,7 @@ def assemble(
         retry_delay=defaults["retry_delay"],
         backoff=defaults["backoff"],
         inputs_schema=inputs_schema,
-        plain=plain_tasks(placed, final, plan_groups),
+        plain=plain_tasks(placed, final, plan_groups, loops.loops),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from engine.core import registry
@@ -366,20 +367,20 @@ class _Compiler:
                 )
             elif known and not _has_expression(value) and (error := value_error(known, value)):
                 self.problem("wrong_parameter", f"parameter {name!r}: {error}", f"{place}.params.{name}")
-        if (
-            self.strict
-            and not any(link.target == node.id and link.given.get("loop") is not True for link in self.definition.links)
-            and not self._in_entered_group(node.id)
-        ):
+        if self.strict and node.id not in self.entered:
             declared = (self.definition.inputs or {}).get("properties", {})
             for name in schema["required"]:
                 if name not in params and name not in declared and name not in wrapper.pulls:
                     message = f"nothing fills the parameter {name!r} of {node.uses!r}; set it here, or declare an input of that name"
                     self.problem("missing_parameter", message, f"{place}.params.{name}")
 
-    def _in_entered_group(self, task_id: str) -> bool:
-        entered = {link.target for link in self.definition.links}
-        return any(task_id in group.members and group.id in entered for group in self.groups.values())
+    @cached_property
+    def entered(self) -> set[str]:
+        """Tasks that follow another one, so that something upstream may fill their parameters."""
+        links = self.definition.links
+        targets = {link.target for link in links}
+        members = {name for group in self.groups.values() if group.id in targets for name in group.members}
+        return members | {link.target for link in links if link.given.get("loop") is not True}
 
     def _edge(self, index: int, edge: _Edge) -> PlanEdge:
         given = edge.link.given

@@ -130,7 +130,7 @@ def find_loops(
         out.setdefault(source, []).append(target)
         into.setdefault(target, []).append(source)
     found = [_Loop([index], frozenset(edges[index].heads), frozenset([edges[index].source])) for index in loop_edges]
-    found = _merge(found, arcs, out, into)
+    found = _merge(found, out, into)
     found.sort(key=lambda loop: loop.edges[0])
     order = tuple(sorted(range(len(found)), key=lambda i: (len(found[i].body), found[i].edges[0])))
     containing = {node: tuple(i for i in order if node in found[i].body) for node in nodes}
@@ -140,7 +140,7 @@ def find_loops(
         return tuple(i for i in containing.get(source, ()) if target not in found[i].body)
 
     finished = [
-        _loop_edge(edge, found, groups, out)
+        _loop_edge(edge, found, groups, edges, out)
         if edge.index in is_loop
         else replace(edge, leaves=left_by(edge.source, edge.target))
         for edge in edges
@@ -160,20 +160,17 @@ def find_loops(
     return Loops(loops=loops, edges=finished, order=order, containing=containing, member_leaves=member_leaves)
 
 
-def _merge(
-    found: list[_Loop], arcs: list[tuple[str, str]], out: dict[str, list[str]], into: dict[str, list[str]]
-) -> list[_Loop]:
+def _merge(found: list[_Loop], out: dict[str, list[str]], into: dict[str, list[str]]) -> list[_Loop]:
     """Unite loops until none waits, directly or around a corner, for its own end."""
     while True:
         for loop in found:
             loop.body = frozenset(reachable(loop.heads, out) & reachable(loop.sources, into))
+        behind = [{target for node in loop.body for target in out.get(node, ())} - loop.body for loop in found]
         waits: nx.DiGraph[int] = nx.DiGraph()
         waits.add_nodes_from(range(len(found)))
         for i, loop in enumerate(found):
             before = reachable(loop.sources, into)
-            for j, other in enumerate(found):
-                if i != j and any(u in other.body and v not in other.body and v in before for u, v in arcs):
-                    waits.add_edge(i, j)
+            waits.add_edges_from((i, j) for j in range(len(found)) if i != j and not behind[j].isdisjoint(before))
         parts = [part for part in nx.strongly_connected_components(waits) if len(part) > 1]
         if not parts:
             return found
@@ -189,20 +186,27 @@ def _merge(
 
 
 def _loop_edge(
-    edge: PlanEdge, found: list[_Loop], groups: Mapping[str, tuple[str, ...]], out: dict[str, list[str]]
-) -> PlanEdge:
+    edge: PlanEdge, found: list[_Loop], groups: Mapping[str, tuple[str, ...]], edges: Sequence[PlanEdge],
+    out: dict[str, list[str]],
+) -> PlanEdge:  # fmt: skip
     index = next(i for i, loop in enumerate(found) if edge.index in loop.edges)
     body = found[index].body
     inside = {node: [target for target in out.get(node, ()) if target in body] for node in body}
     again = reachable(edge.heads, inside)
-    inner = [loop.body for i, loop in enumerate(found) if i != index and loop.body < body]
+    behind = again - set(edge.heads)
+    # What the heads of other loop edges count begins anew with a pass that reaches them from before. A pass reaches
+    # forward only, so that no two loop edges can hand each other new counts for ever.
+    entered = behind & frozenset().union(*(loop.heads for loop in found))
+    for i, loop in enumerate(found):
+        if i != index and (loop.body < body or loop.heads & behind):
+            entered |= loop.body & behind
     tasks = [node for node in again if node not in groups]
     return replace(
         edge,
         loop=index,
         again=tuple(sorted(tasks)),
         again_groups=tuple(sorted(node for node in again if node in groups)),
-        resets=tuple(
-            sorted(node for node in tasks if node not in edge.heads and any(node in other for other in inner))
-        ),
+        renews=frozenset(again),
+        forgets=frozenset(other.index for other in edges if other.heads or other.source in again),
+        resets=tuple(sorted(node for node in entered if node not in groups)),
     )

@@ -323,6 +323,8 @@ class FeedbackManager:
 
     def expire_due(self, now: float) -> None:
         """Apply the default of every request whose deadline has passed."""
+        if not self._open:
+            return
         with self._lock:
             due = [(i, item.request) for i, item in self._open.items() if item.due is not None and item.due <= now]
         for feedback_id, request in due:
@@ -332,6 +334,8 @@ class FeedbackManager:
 
     def withdraw(self, task_id: str | None = None) -> None:
         """Close the open requests of one task, or all of them."""
+        if not self._open:
+            return
         with self._lock:
             for feedback_id in [i for i, item in self._open.items() if task_id in (None, item.request.task_id)]:
                 del self._open[feedback_id]

@@ -12,20 +12,25 @@ from engine.core.errors import IllegalTransition
 from engine.core.history import Entry
 from engine.core.news import Command, RunTask
 from engine.core.plan import Plan, PlanTask
-from engine.core.state import ACTIVE, LEGAL_MOVES, RunState, TaskState, TaskStatus
+from engine.core.state import ACTIVE, LEGAL_MOVES, RunState, TaskState, TaskStatus, begin_iteration
 
-_LIVE = {status: int(status in ACTIVE) for status in TaskStatus}
-_BUSY = {status: int(status in ACTIVE or status is TaskStatus.FEEDBACK_REQUIRED) for status in TaskStatus}
 _READY, _COMPLETED, _BLOCKED = TaskStatus.READY, TaskStatus.COMPLETED, TaskStatus.BLOCKED
 _ASKING = TaskStatus.FEEDBACK_REQUIRED
 
 
-_FRESH: dict[str, Any] = {
-    "attempt": 1, "retry_count": 0, "lost_count": 0, "outcome": None, "reason": None, "error": None, "how": None,
-    "reject": None, "args": None, "handled": False, "tolerated": False, "resumed": False, "children": 0,
-    "child_error": None, "arrived": (),
-}  # fmt: skip
-"""What belongs to one iteration of a task, as it is when the iteration begins."""
+def _weights(status: TaskStatus) -> tuple[int, int, int, int]:
+    """What a task of this status adds to live, asking and open of its run, and to live of its loops."""
+    live, asking = status in ACTIVE, status is _ASKING
+    return int(live), int(asking), int(status is not _COMPLETED), int(live or asking)
+
+
+_EFFECTS = {
+    before: {
+        to: tuple(b - a for a, b in zip(_weights(before), _weights(to), strict=True)) for to in LEGAL_MOVES[before]
+    }
+    for before in TaskStatus
+}
+"""Every legal move with what it does to the counters."""
 
 
 class Decision:
@@ -77,7 +82,8 @@ class Fold:
     def move(self, task: TaskState, to: TaskStatus, data: dict[str, Any] | None = None) -> None:
         """One legal move, its entry and its effect on the counters. Raises IllegalTransition."""
         before = task.status
-        if to not in LEGAL_MOVES[before]:
+        effect = _EFFECTS[before].get(to)
+        if effect is None:
             raise IllegalTransition(task.task_id, before.value, to.value)
         task.status = to
         task.at = self.now
@@ -85,19 +91,11 @@ class Fold:
             ("task_status", task.task_id, before._value_, to._value_, task.iteration, task.attempt, self.now, data)
         )
         self.changed.add(task.task_id)
-        self._count(task, before, to)
-
-    def _count(self, task: TaskState, before: TaskStatus, to: TaskStatus) -> None:
-        state = self.state
-        state.live += _LIVE[to] - _LIVE[before]
-        if to is _ASKING:
-            state.asking += 1
-        elif before is _ASKING:
-            state.asking -= 1
-        if to is _COMPLETED:
-            state.open -= 1
-        busy = _BUSY[to] - _BUSY[before]
-        if busy:
+        state, (live, asking, open_, busy) = self.state, effect
+        state.live += live
+        state.asking += asking
+        state.open += open_
+        if busy and state.loops:
             for index in self.loops_of(task):
                 loop = state.loops[index]
                 loop.live += busy
@@ -117,12 +115,7 @@ class Fold:
         self.commands.append(RunTask(task.task_id))
 
     def begin_iteration(self, task: TaskState) -> None:
-        """Reset what belongs to one iteration. The result stays readable until the next one."""
-        task.iteration += 1
-        task.version += 1
-        vars(task).update(_FRESH)
-        if task.parent is None:
-            task.uses = None
+        begin_iteration(task)
         self.changed.add(task.task_id)
 
     def new_life(self, task: TaskState) -> None:

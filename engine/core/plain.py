@@ -8,22 +8,28 @@ ways against each other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import filterfalse
 
+from engine.core.cycle import may_run_again
 from engine.core.history import DONE_IN_SHORT, PLANNED_IN_SHORT, READY_IN_SHORT
-from engine.core.plan import PlainTask, PlanEdge, PlanGroup, PlanTask
-from engine.core.state import RunState, TaskState, TaskStatus
+from engine.core.plan import PlainLoop, PlainTask, PlanEdge, PlanGroup, PlanLoop, PlanTask
+from engine.core.state import RunState, TaskState, TaskStatus, begin_iteration
 
 _BLOCKED, _READY, _COMPLETED = TaskStatus.BLOCKED, TaskStatus.READY, TaskStatus.COMPLETED
 _PLANNED = TaskStatus.PLANNED
 
 
 def plain_tasks(
-    tasks: Mapping[str, PlanTask], edges: Sequence[PlanEdge], groups: Mapping[str, PlanGroup]
+    tasks: Mapping[str, PlanTask],
+    edges: Sequence[PlanEdge],
+    groups: Mapping[str, PlanGroup],
+    loops: Sequence[PlanLoop],
 ) -> dict[str, PlainTask]:
     """The tasks `finish` may be used for: unconditional success edges into joins that wait for everything.
     Edges out of a loop, and loop edges themselves, are the machine's business when the loop is decided.
     """
     found: dict[str, PlainTask] = {}
+    rounds = {loop.index: _plain_loop(loop, tasks, edges, loops) for loop in loops}
     for task in tasks.values():
         own = [edges[index] for index in task.out if not edges[index].leaves]
         simple = (
@@ -37,7 +43,8 @@ def plain_tasks(
                 (edge.index, edge.target, len(tasks[edge.target].inputs), tasks[edge.target].loops) for edge in own
             )
             closes = tuple((str(index), loop) for index in task.closes if (loop := edges[index].loop) is not None)
-            found[task.id] = PlainTask(task.id, out, task.groups, task.loops, closes)
+            around = rounds[task.loops[0]] if len(task.loops) == 1 else None
+            found[task.id] = PlainTask(task.id, out, task.groups, task.loops, closes, around)
     return found
 
 
@@ -46,12 +53,33 @@ def _waits_for_everything(target: PlanTask) -> bool:
     return target.join == "all_done" or (target.join == "all" and not target.loops)
 
 
+def _plain_loop(
+    loop: PlanLoop, tasks: Mapping[str, PlanTask], edges: Sequence[PlanEdge], loops: Sequence[PlanLoop]
+) -> PlainLoop | None:
+    """What `go_round` needs, for a loop of one unconditional success edge that nothing but its limit ends, with
+    neither groups nor other loops in its body.
+    """
+    edge = edges[loop.edges[0]]
+    is_alone = all(other is loop or not other.body & loop.body for other in loops)
+    goes_by_itself = edge.on == "success" and edge.when is None and not edge.rules
+    if len(loop.edges) > 1 or not is_alone or not goes_by_itself or edge.again_groups or edge.resets:
+        return None
+    return PlainLoop(
+        loop.index,
+        heads=tuple((head, tasks[head].max_cycle) for head in edge.heads),
+        members=tuple(task_id for task_id in edge.again if task_id not in edge.heads),
+        fired=edge.index,
+        forgets=edge.forgets,
+        told={"loop": loop.index, "source": edge.source, "target": edge.target},
+    )
+
+
 def finish(
     state: RunState, task: TaskState, plain: PlainTask, started: float, ended: float, value: object, ready: list[str]
 ) -> bool:
     """ready → running → success → completed (in a loop: → planned) for the first attempt of a plain task;
     appends to `ready` the tasks that may start now. False when nothing is left to run, a group is complete or
-    a loop is quiet: then the machine has to look (`machine.after_plain`).
+    a loop has to be decided: then the machine has to look (`machine.after_plain`).
     """
     log, tasks = state.log, state.tasks
     task.result = value
@@ -89,7 +117,7 @@ def finish(
     state.live = live
     goes_on = live > 0
     if plain.loops and _quiet(state, plain):
-        goes_on = False
+        goes_on = plain.round is not None and go_round(state, plain.round, ended, ready)
     if plain.groups and not _arrive(state, task, plain.groups):
         goes_on = False
     return goes_on
@@ -106,6 +134,49 @@ def _quiet(state: RunState, plain: PlainTask) -> bool:
         if not there.live or there.ended:
             quiet = True
     return quiet
+
+
+def go_round(state: RunState, loop: PlainLoop, at: float, ready: list[str]) -> bool:
+    """Take a quiet loop once more, if its whole body has worked in this pass and its heads may run again; appends
+    the heads to `ready`. False when the machine has to decide.
+    """
+    there, tasks, log = state.loops[loop.index], state.tasks, state.log
+    if there.live or there.ended or not there.sources or state.verdicts:
+        return False
+    for task_id, limit in loop.heads:
+        task = tasks[task_id]
+        if task.status is not _PLANNED or task.iterates or not may_run_again(limit, task.cycle_count):
+            return False
+    for task_id in loop.members:
+        task = tasks[task_id]
+        if task.status is not _PLANNED or task.iterates:
+            return False
+    there.passes += 1
+    there.sources = {}
+    first = tasks[loop.heads[0][0]]
+    data = {**loop.told, "passes": there.passes}
+    log.append(("loop_taken", first.task_id, None, None, first.iteration, first.attempt, at, data))
+    for task_id in loop.members:
+        task = tasks[task_id]
+        _begin_again(task, loop.forgets)
+        task.status, task.at = _BLOCKED, at
+        log.append(("task_created", task_id, None, "blocked", task.iteration, 1, at, None))
+    for task_id, _ in loop.heads:
+        task = tasks[task_id]
+        _begin_again(task, loop.forgets, loop.fired)
+        task.status, task.at = _READY, at
+        log.append(("task_status", task_id, "planned", "ready", task.iteration, 1, at, None))
+        ready.append(task_id)
+    there.live += len(loop.heads)
+    state.live += len(loop.heads)
+    return True
+
+
+def _begin_again(task: TaskState, forgets: frozenset[int], *fired: int) -> None:
+    task.fired = (*filterfalse(forgets.__contains__, task.fired), *fired)
+    if task.dead:
+        task.dead = tuple(filterfalse(forgets.__contains__, task.dead))
+    begin_iteration(task)
 
 
 def _arrive(state: RunState, task: TaskState, groups: tuple[str, ...]) -> bool:

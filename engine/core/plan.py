@@ -64,8 +64,9 @@ class PlanEdge:
     """`source` is a task or a group, `target` a task. `leaves`: loops that must have ended before it fires.
 
     For a loop edge `loop` is the index of its loop, `heads` the tasks it starts again, `again` all tasks
-    that begin a new life with it, `resets` those whose cycle counts begin anew and `rules` what its convergence
-    goes by: its own rule, its source's and its heads'.
+    that begin a new life with it (`again_groups` groups, `renews` both), `forgets` the edges whose firing ends with
+    the old life, `resets` those whose cycle counts begin anew and `rules` what its convergence goes by: its own rule,
+    its source's and its heads'.
     """
 
     index: int
@@ -79,6 +80,8 @@ class PlanEdge:
     heads: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     again_groups: tuple[str, ...] = ()
+    renews: frozenset[str] = frozenset()
+    forgets: frozenset[int] = frozenset()
     rules: tuple[tuple[str, Converge, str], ...] = ()  # (where its memory is kept, rule, whose value)
     resets: tuple[str, ...] = ()
 
@@ -118,10 +121,26 @@ class PlanLoop:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainLoop:
+    """A loop whose only edge goes round whenever its body has worked, up to the limit: see `core.plain`.
+
+    `heads` come with their limits, `members` are the tasks that begin a new life beside them; `fired` and `forgets`
+    are the edge and those whose firing ends with the old life; `told` is what every pass writes into the history.
+    """
+
+    index: int
+    heads: tuple[tuple[str, int], ...]
+    members: tuple[str, ...]
+    fired: int
+    forgets: frozenset[int]
+    told: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class PlainTask:
     """A task whose success follows the simplest rules: see `core.plain`. `out` holds, per edge within all its
     loops, its index, its target, how many edges the target waits for and the target's loops; `closes` its loop
-    edges (index as text) with their loops.
+    edges (index as text) with their loops; `round` the one loop it is in, where that is a plain one.
     """
 
     id: str
@@ -129,6 +148,7 @@ class PlainTask:
     groups: tuple[str, ...]
     loops: tuple[int, ...]
     closes: tuple[tuple[str, int], ...]
+    round: PlainLoop | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

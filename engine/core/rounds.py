@@ -84,7 +84,7 @@ def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str
     if how in (ERROR, REJECTED) and edge.on == how:
         for member in plan.members_of(edge.source):
             tasks[member].handled = True
-    again = frozenset(edge.again + edge.again_groups)
+    again, forgets = edge.renews, edge.forgets
     if fold.state.verdicts:
         judge(fold, only=again)
     state.passes += 1
@@ -99,14 +99,14 @@ def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str
         kept = {index: end for index, end in state.sources.items() if plan.edges[int(index)].source not in again}
         state.sources = kept
     if len(plan.loops) > 1:
-        _reopen_others(fold, loop, again)
+        _reopen_others(fold, loop, edge)
     for group_id in edge.again_groups:
         _reset_group(fold, group_id, again)
     for task_id in edge.again:
         task = tasks[task_id]
-        task.fired = tuple(i for i in task.fired if plan.edges[i].loop is None and plan.edges[i].source not in again)
+        task.fired = tuple([index for index in task.fired if index not in forgets])
         if task.dead:
-            task.dead = tuple(index for index in task.dead if plan.edges[index].source not in again)
+            task.dead = tuple([index for index in task.dead if index not in forgets])
         fold.changed.add(task_id)
         if task_id in edge.heads:
             continue
@@ -138,19 +138,19 @@ def _start_again(fold: Fold, head: TaskState, edge: PlanEdge, carried: object) -
     fold.ready(head)
 
 
-def _reopen_others(fold: Fold, taken: PlanLoop, again: frozenset[str]) -> None:
-    """Loops with a source in the new pass are decided anew; those inside the body begin from scratch."""
+def _reopen_others(fold: Fold, taken: PlanLoop, over: PlanEdge) -> None:
+    """Loops with a source in the new pass are decided anew; those it enters at their head begin from scratch."""
+    again = frozenset(over.again + over.again_groups)
     for other in fold.plan.loops:
         if other.index == taken.index:
             continue
         touched = [index for index in other.edges if fold.plan.edges[index].source in again]
-        if not touched:
-            continue
         state = fold.state.loops[other.index]
-        for index in touched:
-            state.sources.pop(str(index), None)
-        state.ended, state.reason = False, None
-        if other.body <= taken.body:
+        if touched:
+            for index in touched:
+                state.sources.pop(str(index), None)
+            state.ended, state.reason = False, None
+        if (touched and other.body <= taken.body) or any(head in over.resets for head in other.heads):
             state.last, state.steady, state.passes = {}, {}, 0
 
 

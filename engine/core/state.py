@@ -181,6 +181,20 @@ class TaskState:
 TASK_FIELDS = tuple(TaskState.__annotations__)
 
 
+def begin_iteration(task: TaskState) -> None:
+    """Reset what belongs to one iteration. The result stays readable until the next one."""
+    task.iteration += 1
+    task.version += 1
+    task.attempt = 1
+    task.retry_count = task.lost_count = task.children = 0
+    task.handled = task.tolerated = task.resumed = False
+    task.outcome = task.reason = task.error = task.how = None
+    task.reject = task.args = task.child_error = None
+    task.arrived = ()
+    if task.parent is None:
+        task.uses = None
+
+
 class TaskTable(dict[str, TaskState]):
     """The tasks of a run by id. A durable store subclasses it and loads rows in `__missing__`."""
 
@@ -256,7 +270,7 @@ class RunState:
         return cls(
             inputs=dict(inputs or {}),
             max_steps=max_steps,
-            tasks=TaskTable((task_id, TaskState(task_id)) for task_id in plan.tasks),
+            tasks=TaskTable(zip(plan.tasks, map(TaskState, plan.tasks), strict=True)),
             open=len(plan.tasks),
             loops=[LoopState() for _ in plan.loops],
             groups={group.id: GroupState(size=len(group.members)) for group in plan.groups.values()},

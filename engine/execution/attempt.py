@@ -68,12 +68,17 @@ def failure_of(call: Call, error: Exception, at: float, jitter: float) -> TaskFa
     """The news of a body that raised `error`."""
     final = isinstance(error, (ArgumentError, FeedbackRejectedException, FeedbackTimeoutError))
     retryable = not final and not getattr(error, "terminal", False) and isinstance(error, call.task.retry_on)
-    text = str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
+    text = _readable(str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}")
     return TaskFailed(
         task_id=call.execution.task_id, at=at, error=text, retryable=retryable, jitter=jitter,
         delay=getattr(error, "retry_after", None), kind="invalid" if isinstance(error, ArgumentError) else "error",
-        traceback="".join(traceback.format_exception(error))[-MAX_TRACEBACK:],
+        traceback=_readable("".join(traceback.format_exception(error))[-MAX_TRACEBACK:]),
     )  # fmt: skip
+
+
+def _readable(text: str) -> str:
+    """The text without what no database keeps: NUL and halves of characters."""
+    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
 class _TimedOut(Exception):

@@ -40,6 +40,7 @@ class ExecutionContext:
         self, plan: Plan, *, inputs: dict[str, Any] | None = None, max_steps: int | None = None,
         services: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
+        self.run_id = str(uuid.uuid4())
         self.plan = plan
         self.services: dict[str, Any] = {"http": HttpPolicy(), "notifier": KeptNotices(), **(services or {})}
         self.state = RunState.for_plan(plan, inputs=inputs, max_steps=max_steps)
@@ -51,10 +52,6 @@ class ExecutionContext:
         self.step_results: dict[tuple[str, int, str], Any] = {}
         self._other_results: dict[str, Any] = {}
         self._now: Callable[[], float] = lambda: 0.0
-
-    @cached_property
-    def run_id(self) -> str:
-        return str(uuid.uuid4())
 
     @cached_property
     def wake(self) -> threading.Event:

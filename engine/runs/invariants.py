@@ -9,6 +9,8 @@ I6  a run that has ended has nothing open
 I7  a run that goes on has something that can move it
 I8  iterations, retries and losses stay within their limits
 I9  one decision per person and question
+I10 nothing begins while its run is paused
+I11 a join lets its task go once per iteration, after the inputs it asks for
 I12 a result that counts came under the newest token of its iteration
 """
 
@@ -32,6 +34,7 @@ from engine.runs.plans import plan_of
 _LIVE = ("ready", "running", "retry_waiting", "feedback_required")
 _RESULTS = (Attempt.OK,)
 _ON_ITS_WAY = (ChildRun.ASKED, ChildRun.STARTED, ChildRun.ENDED)
+_ENDS = ("planned", "success", "completed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def check_all(runs: list[int] | None = None) -> Iterator[Finding]:
 
 def check_run(run: Run) -> Iterator[Finding]:
     facts = _Facts(run, plan_of(run.version_id))
-    for check in (_gapless, _legal, _counted_once, _has_what_moves_it, _closed, _within_limits, _decided_once):
+    for check in _CHECKS:
         for invariant, message in check(facts):
             yield Finding(str(run.public_id), invariant, message)
 
@@ -186,8 +189,7 @@ def _within_limits(facts: _Facts) -> _Found:
         planned = facts.plan.tasks.get(key)
         if planned is None:
             continue
-        # Heads inside several loops are left out: what their limit means there is not settled (docs/dev/progress.md).
-        counts = (key in heads and len(planned.loops) == 1) or not planned.loops
+        counts = key in heads or not planned.loops  # what only stands in a body runs as often as the head says
         if counts and planned.max_cycle and task.cycle_count > planned.max_cycle:
             yield (
                 "I8",
@@ -209,5 +211,53 @@ def _decided_once(facts: _Facts) -> _Found:
     if open_ones := decided.get(FeedbackRequest.OPEN, 0):
         yield "I9", f"{open_ones} decided questions are still open"
 
+
+def _still_while_paused(facts: _Facts) -> _Found:
+    paused = False
+    for event in facts.events:
+        if event.type == "run_status":
+            paused = event.to_status == "paused"
+        elif paused and event.type == "task_status" and event.to_status == "running":
+            yield "I10", f"event {event.seq} starts {event.task_id} while the run is paused"
+
+
+def _joined_once(facts: _Facts) -> _Found:
+    plan = facts.plan
+    heads = {head for loop in plan.loops for head in loop.heads}
+    over: set[int] = set()  # loops that have ended before
+    ended: set[str] = set()
+    let_go: set[tuple[str, int]] = set()
+    for event in facts.events:
+        key = event.task_id or ""
+        if event.type == "loop_ended" and event.data is not None:
+            over.add(event.data["loop"])
+        elif event.type == "task_created" or (event.from_status, event.to_status) == ("planned", "ready"):
+            ended.discard(key)  # a new iteration
+        elif event.to_status in _ENDS:
+            ended.add(key)
+        elif (event.from_status, event.to_status) == ("blocked", "ready") and key in plan.tasks:
+            if (key, event.iteration) in let_go:
+                yield "I11", f"event {event.seq} lets {key} go again in iteration {event.iteration}"
+            let_go.add((key, event.iteration))
+            if key in heads and event.iteration > 1:
+                continue  # over a loop edge, or again with the loop around it
+            edges = [plan.edges[index] for index in plan.tasks[key].inputs]
+            come = sum(over.issuperset(e.leaves) and ended.issuperset(plan.members_of(e.source)) for e in edges)
+            needed = _needed(plan.tasks[key].join, len(edges))
+            if come < needed:
+                yield "I11", f"event {event.seq} lets {key} go after {come} of {needed} inputs"
+
+
+def _needed(join: str | int, edges: int) -> int:
+    """How many of so many edges must be decided at least before the join may let its task go."""
+    if join in ("all_done", "all"):
+        return edges
+    return min(edges, 1 if join == "any" else int(join))
+
+
+_CHECKS = (
+    _gapless, _legal, _counted_once, _has_what_moves_it, _closed, _within_limits, _decided_once, _still_while_paused,
+    _joined_once,
+)  # fmt: skip
 
 __all__ = ["Finding", "check_all", "check_run"]

@@ -18,18 +18,16 @@ from engine.core import news as n
 from engine.core.channel import Write
 from engine.core.plan import Plan, PlanTask
 from engine.core.state import RunState, TaskState, TaskStatus
-from engine.runs import database, values
+from engine.runs import attempts, database, values
+from engine.runs.attempts import DEADLINE_GRACE, LEASE_SECONDS, Taken, Taker, limit_of
 from engine.runs.channels import apply_writes
+from engine.runs.fields import dumps
 from engine.runs.ledger import Locked, Refused, Unit, change
 from engine.runs.models import Attempt, Run, WorkerInstance
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 20.0
 HEARTBEAT_SECONDS = 5.0
-START_TO_CLOSE_SECONDS = 900.0
-"""How long a body may run when its task has no timeout of its own."""
-_DEADLINE_GRACE = 10.0
 _REAP_BATCH = 200
 
 
@@ -39,15 +37,30 @@ class Claim:
 
     attempt_id: int
     worker: str
-    run: Run
-    task_row: int
     task: PlanTask
-    plan: Plan
-    state: RunState
+    unit: Unit
+
+    @property
+    def run(self) -> Run:
+        return self.unit.run
+
+    @property
+    def plan(self) -> Plan:
+        return self.unit.plan
+
+    @property
+    def state(self) -> RunState:
+        return self.unit.state
 
     @property
     def task_state(self) -> TaskState:
         return self.state.tasks[self.task.id]
+
+    @property
+    def task_row(self) -> int:
+        row = self.unit.table.places[self.task.id].id
+        assert row is not None
+        return row
 
 
 def claim(attempt_id: int, nonce: str, worker: str) -> Claim | None:
@@ -60,9 +73,8 @@ def claim(attempt_id: int, nonce: str, worker: str) -> Claim | None:
 
     def step(unit: Unit) -> Claim | None:
         task = unit.state.tasks[key]
-        planned = unit.plan.tasks.get(key) or unit.plan.dynamic(key, task.uses, task.settings)
-        limit = planned.timeout or START_TO_CLOSE_SECONDS
-        if not _take(attempt_id, nonce, worker, limit):
+        planned = attempts.settings_of(unit, task)
+        if not _take(attempt_id, nonce, worker, limit_of(planned)):
             raise Refused
         if not unit.tell(n.TaskStarted(key, unit.at, worker)):
             raise Refused  # the run is paused: the attempt stays where it is
@@ -74,12 +86,7 @@ def claim(attempt_id: int, nonce: str, worker: str) -> Claim | None:
             unit.carry_out_inline(key)
             return None
         unit.table.load(unit.plan.sources(key))
-        row = unit.table.places[key].id
-        assert row is not None
-        return Claim(
-            attempt_id=attempt_id, worker=worker, run=unit.run, task_row=row, task=planned, plan=unit.plan,
-            state=unit.state,
-        )  # fmt: skip
+        return Claim(attempt_id=attempt_id, worker=worker, task=planned, unit=unit)
 
     try:
         return change(run_id, step, keys=(key,))
@@ -90,8 +97,8 @@ def claim(attempt_id: int, nonce: str, worker: str) -> Claim | None:
 def _take(attempt_id: int, nonce: str, worker: str, limit: float) -> bool:
     waiting = Attempt.objects.filter(pk=attempt_id, nonce=nonce, state=Attempt.DISPATCHED, held=False)
     taken = waiting.update(
-        state=Attempt.CLAIMED, worker=worker, started_at=database.in_seconds(0),
-        lease_until=database.in_seconds(LEASE_SECONDS), deadline_at=database.in_seconds(limit + _DEADLINE_GRACE),
+        state=Attempt.CLAIMED, worker=worker, job=attempt_id, started_at=database.in_seconds(0),
+        lease_until=database.in_seconds(LEASE_SECONDS), deadline_at=database.in_seconds(limit + DEADLINE_GRACE),
     )  # fmt: skip
     return taken == 1
 
@@ -109,66 +116,86 @@ class Report:
     inputs: Any = None
 
 
-def finish(attempt_id: int, worker: str, report: Report, run_id: int | None = None) -> bool:
-    """Record how an attempt went, if `worker` still has it. Otherwise the report is kept as a late result
-    for people to see, and changes nothing.
+def finish(done: list[tuple[Claim, Report]], taker: Taker | None = None) -> tuple[int, list[Claim]]:
+    """Record how attempts of one run went, in one transaction, and let `taker` begin the run's next work in it.
+
+    Returns how many counted and what was begun. A report whose worker no longer has the attempt is kept as a
+    late result for people to see, and changes nothing.
     """
-    if run_id is None:
-        run_id = Attempt.objects.values_list("run_id", flat=True).get(pk=attempt_id)
-    return _finish(attempt_id, worker, report, run_id)
-
-
-def _finish(attempt_id: int, worker: str, report: Report, run_id: int) -> bool:
-    news = report.news
-
-    def step(unit: Unit) -> bool:
-        mine = Attempt.objects.filter(pk=attempt_id, state=Attempt.CLAIMED, worker=worker)
-        outcome = _outcome(news)
-        if mine.update(ended_at=unit.moment, lease_until=None, inputs=report.inputs, **outcome) != 1:
-            raise Refused
-        if isinstance(news, n.TaskFinished) and news.wishes is not None:
-            unit.table.load(spawn.task_id for spawn in news.wishes.spawn)
-        unit.tell(_with_writes(attempt_id, run_id, news, report.writes))
-        return True
-
+    unit = done[0][0].unit
     try:
-        return change(run_id, step, keys=(news.task_id,))
+        return len(done), _finished(done, taker, unit)
     except Refused:
-        _keep_late(attempt_id, news)
-        return False
+        if len(done) == 1:
+            _keep_late(*done[0])
+            return 0, []
+    # One of several is late: the others count all the same.
+    return sum(finish([one])[0] for one in done), []
 
 
-def _outcome(news: n.BodyReport) -> dict[str, Any]:
+def _finished(done: list[tuple[Claim, Report]], taker: Taker | None, known: Unit) -> list[Claim]:
+    def step(unit: Unit) -> Unit:
+        for claim, report in done:
+            _record(unit, claim, report)
+        return unit
+
+    keys = tuple(claim.task.id for claim, _ in done)
+    unit = change(known.run.pk, step, keys=keys, taker=taker, known=known)
+    return [_begun(unit, taken, taker.worker) for taken in unit.taken if taker is not None]
+
+
+def _begun(unit: Unit, taken: Taken, worker: str) -> Claim:
+    unit.table.load(unit.plan.sources(taken.key))
+    return Claim(attempt_id=taken.id, worker=worker, task=taken.task, unit=unit)
+
+
+def _record(unit: Unit, claim: Claim, report: Report) -> None:
+    news = report.news
+    if isinstance(news, n.TaskFinished) and news.wishes is not None:
+        unit.table.load(spawn.task_id for spawn in news.wishes.spawn)
+    news = _with_writes(unit.run.pk, news, report.writes)
+    unit.tell(news)
+    state, ended_at, *shown = _outcome(unit, news, report.inputs)
+    unit.writes.add("finished", (claim.attempt_id, claim.worker, state, ended_at, *shown))
+
+
+def _outcome(unit: Unit, news: n.BodyReport, inputs: Any = None) -> tuple[Any, ...]:
+    """State, end, inputs, result, its blob, error and traceback of an attempt that is over."""
+    result = digest = error = traceback = None
     if isinstance(news, n.TaskFinished):
-        result, digest = values.place(news.value)
-        return {"state": Attempt.OK, "result": result, "result_blob_id": digest}
-    if isinstance(news, n.TaskSuspended):
-        return {"state": Attempt.SUSPENDED}
-    state = {"worker_lost": Attempt.LOST, "released": Attempt.RELEASED}.get(news.kind, Attempt.ERROR)
-    text = news.error if news.kind in ("error", "invalid") else f"{news.kind}: {news.error}"
-    return {"state": state, "error": text, "traceback": news.traceback or None}
+        state = Attempt.OK
+        if news.value is not None:
+            result = dumps(news.value)
+            digest = values.place(news.value, result)[1]
+    elif isinstance(news, n.TaskSuspended):
+        state = Attempt.SUSPENDED
+    else:
+        state = {"worker_lost": Attempt.LOST, "released": Attempt.RELEASED}.get(news.kind, Attempt.ERROR)
+        error = news.error if news.kind in ("error", "invalid") else f"{news.kind}: {news.error}"
+        traceback = news.traceback or None
+    shown = None if inputs is None else dumps(inputs)
+    return state, unit.moment, shown, None if digest else result, digest, error, traceback
 
 
-def _with_writes(attempt_id: int, run_id: int, news: n.BodyReport, writes: tuple[Write, ...]) -> n.BodyReport:
+def _with_writes(run_id: int, news: n.BodyReport, writes: tuple[Write, ...]) -> n.BodyReport:
     """Keep the channel writes of a success; one that fits no channel makes the attempt a failure."""
     if not writes or not isinstance(news, n.TaskFinished):
         return news
     try:
         apply_writes(run_id, writes)
     except TypeError as error:
-        failed = n.TaskFailed(
+        return n.TaskFailed(
             task_id=news.task_id, at=news.at, error=f"channel write: {error}", kind="invalid", retryable=False
         )
-        Attempt.objects.filter(pk=attempt_id).update(result=None, result_blob_id=None, **_outcome(failed))
-        return failed
     return news
 
 
-def _keep_late(attempt_id: int, news: n.BodyReport) -> None:
+def _keep_late(claim: Claim, report: Report) -> None:
+    news = report.news
     late = values.preview(news.value) if isinstance(news, n.TaskFinished) else type(news).__name__
     with database.writing():
-        Attempt.objects.filter(pk=attempt_id).update(late_result=[late])
-    log.info("leases: a late result of attempt %d was refused", attempt_id)
+        Attempt.objects.filter(pk=claim.attempt_id).update(late_result=[late])
+    log.info("leases: a late result of attempt %d was refused", claim.attempt_id)
 
 
 def give_up(attempt_id: int, news: n.TaskFailed, *, worker: str | None = None, expired: bool = False) -> bool:
@@ -186,7 +213,9 @@ def give_up(attempt_id: int, news: n.TaskFailed, *, worker: str | None = None, e
             claimed = claimed.filter(worker=worker)
         if expired:
             claimed = claimed.filter(lease_until__lt=database.in_seconds(0))
-        if claimed.update(ended_at=unit.moment, lease_until=None, **_outcome(news)) != 1:
+        state, ended_at, _, _, _, error, traceback = _outcome(unit, news)
+        over = {"state": state, "ended_at": ended_at, "lease_until": None, "error": error, "traceback": traceback}
+        if claimed.update(**over) != 1:
             raise Refused
         unit.tell(news)
         return True
@@ -199,44 +228,52 @@ def give_up(attempt_id: int, news: n.TaskFailed, *, worker: str | None = None, e
 
 def lost(attempt_id: int, *, worker: str | None = None, expired: bool = False, why: str = "its worker died") -> bool:
     """The worker of an attempt is gone: the task is tried again from its budget for such losses."""
-    key = Attempt.objects.filter(pk=attempt_id, state=Attempt.CLAIMED).values_list("key", flat=True).first()
-    if key is None:
-        return False
-    news = n.TaskFailed(task_id=key, at=0.0, error=why, kind="worker_lost")
-    return give_up(attempt_id, news, worker=worker, expired=expired)
+    return _given_up(attempt_id, worker, why, kind="worker_lost", expired=expired)
 
 
-def released(attempt_id: int, worker: str) -> bool:
-    """The worker stops and hands the attempt back: tried again at once, counted against no budget."""
-    key = Attempt.objects.filter(pk=attempt_id, state=Attempt.CLAIMED).values_list("key", flat=True).first()
-    if key is None:
-        return False
-    news = n.TaskFailed(task_id=key, at=0.0, error="its worker was stopped", kind="released")
-    return give_up(attempt_id, news, worker=worker)
+def lost_with(job: int, worker: str, why: str) -> int:
+    """The child that worked off a job is gone, with all it had claimed; how many attempts that were."""
+    return sum(lost(attempt_id, worker=worker, why=why) for attempt_id in _claimed_by(job, worker))
+
+
+def released(job: int, worker: str) -> int:
+    """The worker stops and hands back what a job of it has claimed: tried again at once, counted against no budget."""
+    why = "its worker was stopped"
+    return sum(_given_up(attempt_id, worker, why, kind="released") for attempt_id in _claimed_by(job, worker))
 
 
 def killed(attempt_id: int, worker: str, *, why: str, kind: Any = "error") -> bool:
     """The worker is about to kill the body of an attempt: nobody waits for it any more."""
+    return _given_up(attempt_id, worker, why, kind=kind)
+
+
+def _claimed_by(job: int, worker: str) -> list[int]:
+    claimed = Attempt.objects.filter(job=job, state=Attempt.CLAIMED, worker=worker)
+    return list(claimed.order_by("pk").values_list("pk", flat=True))
+
+
+def _given_up(attempt_id: int, worker: str | None, why: str, *, kind: Any, expired: bool = False) -> bool:
     key = Attempt.objects.filter(pk=attempt_id, state=Attempt.CLAIMED).values_list("key", flat=True).first()
     if key is None:
         return False
-    return give_up(
-        attempt_id, n.TaskFailed(task_id=key, at=0.0, error=why, kind=kind, retryable=kind == "timeout"), worker=worker
-    )
+    news = n.TaskFailed(task_id=key, at=0.0, error=why, kind=kind, retryable=kind in ("timeout", "worker_lost"))
+    return give_up(attempt_id, news, worker=worker, expired=expired)
 
 
 @dataclass(frozen=True, slots=True)
 class Unwanted:
-    """Attempts whose bodies a worker should end: `cancelled` maps them to seconds since the request."""
+    """Attempts whose bodies a worker should end, as (attempt, its job): `cancelled` maps them to seconds since
+    the request.
+    """
 
-    cancelled: dict[int, float]
-    overdue: tuple[int, ...]
+    cancelled: dict[tuple[int, int], float]
+    overdue: tuple[tuple[int, int], ...]
 
 
-def renew(worker: str, active: Iterable[int]) -> Unwanted:
-    """Extend the leases of exactly the attempts this worker is carrying out; says which ones to end."""
-    ids = list(active)
-    mine = Attempt.objects.filter(pk__in=ids, state=Attempt.CLAIMED, worker=worker)
+def renew(worker: str, jobs: Iterable[int]) -> Unwanted:
+    """Extend the leases of exactly what this worker's present jobs have claimed; says which bodies to end."""
+    ids = list(jobs)
+    mine = Attempt.objects.filter(job__in=ids, state=Attempt.CLAIMED, worker=worker)
     with database.writing():
         if ids:
             mine.update(lease_until=database.in_seconds(LEASE_SECONDS))
@@ -245,13 +282,13 @@ def renew(worker: str, active: Iterable[int]) -> Unwanted:
         return Unwanted({}, ())
     moment = database.now()
     unwanted = mine.filter(Q(cancel_requested_at__isnull=False) | Q(deadline_at__lt=moment))
-    cancelled: dict[int, float] = {}
-    overdue: list[int] = []
-    for attempt_id, requested, deadline in unwanted.values_list("pk", "cancel_requested_at", "deadline_at"):
+    cancelled: dict[tuple[int, int], float] = {}
+    overdue: list[tuple[int, int]] = []
+    for attempt_id, job, requested in unwanted.values_list("pk", "job", "cancel_requested_at"):
         if requested is not None:
-            cancelled[attempt_id] = (moment - requested).total_seconds()
-        elif deadline is not None:
-            overdue.append(attempt_id)
+            cancelled[attempt_id, job or attempt_id] = (moment - requested).total_seconds()
+        else:
+            overdue.append((attempt_id, job or attempt_id))
     return Unwanted(cancelled, tuple(overdue))
 
 

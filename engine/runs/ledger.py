@@ -8,15 +8,15 @@ Whatever a step refuses rolls back and changes nothing. There is no network and 
 from __future__ import annotations
 
 import logging
-import secrets
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from engine.core import kinds
 from engine.core import news as n
@@ -25,10 +25,13 @@ from engine.core.history import Entry
 from engine.core.machine import advance
 from engine.core.plan import Plan
 from engine.core.state import RunState, TaskStatus
-from engine.runs import database, hooks, outbox, questions, subruns, values
-from engine.runs.models import Attempt, FeedbackRequest, Run, RunEvent, Timer
+from engine.runs import attempts, database, hooks, outbox, questions, subruns, values
+from engine.runs.attempts import Taken, Taker
+from engine.runs.fields import dumps
+from engine.runs.models import Attempt, FeedbackRequest, Run, Timer
 from engine.runs.plans import plan_of
-from engine.runs.rows import Place, RowChannels, RowTable
+from engine.runs.rows import RowChannels, RowTable
+from engine.runs.statements import Late, Moved, Writes, row
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +39,6 @@ T = TypeVar("T")
 
 INLINE_BUDGET = 200
 """Steps without a worker that one transaction carries out; the next one waits for its turn like any attempt."""
-FAST_SECONDS = 1.5
-"""How long the engine process leaves a new attempt to whoever made it."""
-WINDOW = 120
-"""Attempts that may be on the wire before new ones wait in the database, where priority and pause reach them."""
-DEFAULT_QUEUE = "default"
 _EVENT_TEXT = 2_000
 
 
@@ -59,6 +57,10 @@ class Unit:
 
     def __init__(self, run: Run, plan: Plan, state: RunState, at: float) -> None:
         self.run, self.plan, self.state, self.at = run, plan, state, at
+        self.read_at = time.monotonic()
+        self.is_spent = False  # whether a later change has gone on from this state
+        self.writes = Writes()
+        self.taken: list[Taken] = []
         self.touched_feedback: list[str] = []
         self.changed: set[str] = set()
         self._entries: list[Entry] = []
@@ -163,9 +165,13 @@ class Unit:
 
     # -- keeping it ---------------------------------------------------------------------------------------------
 
-    def keep(self) -> None:
-        """Write everything that changed, in few statements."""
+    def keep(self, taker: Taker | None = None, expected: int | None = None) -> None:
+        """Write everything that changed, in few statements. With a `taker` the run's next work may be its; with
+        an `expected` seq only if the run is still there.
+        """
+        begun = attempts.take(self, taker, self._attempts) if taker is not None else []
         if not (self._entries or self.changed or self.touched_feedback):
+            self.writes.send(expected)
             return
         for _, task_id, _, to, _, _, at, _ in self._entries:
             if task_id is not None and to is not None:
@@ -173,64 +179,45 @@ class Unit:
         questions.withdraw_left_over(self)
         subruns.note_end(self)
         self._close_attempts()
-        attempts = self._new_attempts()
-        self.table.save(sorted(self.changed))
-        self._keep_attempts(attempts)
-        messages = self._messages(attempts) + self._next_turn(attempts)
+        made = begun + attempts.make(self, self._attempts)
+        self.table.save(sorted(self.changed), self.writes)
+        waiting = attempts.give_turn(self, made)
+        attempts.keep(self, made)
         self._keep_timers()
         self._keep_events()
         self._keep_run()
-        transaction.on_commit(partial(_after_commit, self._hint(), messages, self.to_follow))
+        ids = self.writes.send(expected)
+        for attempt in made:
+            attempt.id = ids[attempt.nonce]
+        new = {attempt.key: attempt.id for attempt in begun}
+        for taken in self.taken:
+            taken.id = taken.id or new[taken.key]
+        transaction.on_commit(partial(_after_commit, self._hint(), attempts.messages(made) + waiting, self.to_follow))
+
+    @property
+    def has_left_running(self) -> bool:
+        """Whether a task stopped running in this change, so that a worker may be free."""
+        return any(entry[2] == "running" for entry in self._entries)
 
     def _close_attempts(self) -> None:
         """Attempts of tasks that were closed before anybody claimed them; requests to end running bodies."""
-        open_attempts = Attempt.objects.filter(run_id=self.run.pk)
         left = {entry[1] for entry in self._entries if entry[0] == "task_status" and entry[2:4] == ("ready", "skipped")}
         if left:
-            open_attempts.filter(key__in=left, state=Attempt.DISPATCHED).update(
+            Attempt.objects.filter(run_id=self.run.pk, key__in=left, state=Attempt.DISPATCHED).update(
                 state=Attempt.CANCELLED, ended_at=self.moment
             )
         if self._cancel:
-            open_attempts.filter(key__in=self._cancel, state=Attempt.CLAIMED).update(cancel_requested_at=self.moment)
+            running = Attempt.objects.filter(run_id=self.run.pk, key__in=self._cancel, state=Attempt.CLAIMED)
+            running.update(cancel_requested_at=self.moment)
         if self.state.is_final():
-            Timer.objects.filter(run_id=self.run.pk, fired_at=None).update(fired_at=self.moment)
-
-    def _new_attempts(self) -> list[Attempt]:
-        wanted = [key for key in dict.fromkeys(self._attempts) if self.state.tasks[key].status is TaskStatus.READY]
-        if not wanted:
-            return []
-        room = WINDOW - _waiting()
-        made: list[Attempt] = []
-        for key in wanted:
-            task, place = self.state.tasks[key], self.table.places.setdefault(key, Place())
-            settings = self.plan.tasks.get(key) or self.plan.dynamic(key, task.uses, task.settings)
-            place.attempt_no += 1
-            self.changed.add(key)
-            fast = not self.state.paused and len(made) < room
-            made.append(
-                Attempt(
-                    run_id=self.run.pk,
-                    key=key,
-                    number=place.attempt_no,
-                    iteration=task.iteration,
-                    attempt=task.attempt,
-                    nonce=secrets.token_hex(16),
-                    queue=settings.queue or DEFAULT_QUEUE,
-                    created_at=self.moment,
-                    priority=self.run.priority + settings.priority,
-                    held=self.is_sequential and self.state.live > 1,
-                    publish_after=self.moment + timedelta(seconds=FAST_SECONDS if fast else 0),
-                )
-            )
-        return made
-
-    def _keep_attempts(self, attempts: list[Attempt]) -> None:
-        for attempt in attempts:
-            attempt.task_id = self.table.places[attempt.key].id  # type: ignore[assignment]
-        Attempt.objects.bulk_create(attempts, batch_size=500)
+            timers = Timer.objects.filter(run_id=self.run.pk, fired_at=None)
+            if timers.exists():
+                timers.update(fired_at=self.moment)
 
     def _keep_timers(self) -> None:
         waiting = [r for r in self._retries if may_ring(self.plan, self.state, r.task_id)]
+        if not waiting:
+            return
         Timer.objects.bulk_create(
             Timer(
                 run_id=self.run.pk,
@@ -244,77 +231,40 @@ class Unit:
         )
 
     def _keep_events(self) -> None:
-        seq = self.run.seq
-        RunEvent.objects.bulk_create(
-            [
-                RunEvent(
-                    run_id=self.run.pk,
-                    seq=place,
-                    type=kind,
-                    task_id=task_id,
-                    from_status=before,
-                    to_status=to,
-                    iteration=iteration,
-                    attempt=attempt,
-                    at=at,
-                    data=_small(data),
-                )
-                for place, (kind, task_id, before, to, iteration, attempt, at, data) in enumerate(
-                    self._entries, seq + 1
-                )
-            ],
-            batch_size=500,
-        )
-        self.run.seq = seq + len(self._entries)
+        run = self.run
+        for kind, task_id, before, to, iteration, attempt, at, data in self._entries:
+            run.seq += 1
+            text = dumps(_small(data)) if data else None
+            self.writes.add("events", (run.pk, run.seq, kind, task_id, before, to, iteration, attempt, at, text))
 
     def _keep_run(self) -> None:
         run, state = self.run, self.state
-        changes: dict[str, Any] = {"seq": run.seq, "counters": state.counters(), "last_at": self.at}
+        run.counters, run.last_at, run.reason, run.paused = state.counters(), self.at, state.reason, state.paused
         if run.status != state.status:
-            changes["status"] = state.status
+            run.status = state.status
             if run.started_at is None and state.status != "pending":
-                changes["started_at"] = self.moment
+                run.started_at = self.moment
             if state.is_final():
-                changes["ended_at"] = self.moment
-        if run.reason != state.reason:
-            changes["reason"] = state.reason
-        if run.paused != state.paused:
-            changes["paused"] = state.paused
+                run.ended_at = self.moment
+        self.writes.add(
+            "run",
+            (
+                run.pk, run.seq, dumps(run.counters), run.last_at, run.status, run.reason, run.paused, run.started_at,
+                run.ended_at,
+            ),
+        )  # fmt: skip
         if self.touched_feedback:
-            changes["open_feedback"] = FeedbackRequest.objects.filter(run_id=run.pk, state=FeedbackRequest.OPEN).count()
-        Run.objects.filter(pk=run.pk).update(**changes)
-        for name, value in changes.items():
-            setattr(run, name, value)
+            run.open_feedback = FeedbackRequest.objects.filter(run_id=run.pk, state=FeedbackRequest.OPEN).count()
+            Run.objects.filter(pk=run.pk).update(open_feedback=run.open_feedback)
 
     def _hint(self) -> hooks.Hint:
         return hooks.Hint(
             run=str(self.run.public_id), seq=self.run.seq, feedback=tuple(dict.fromkeys(self.touched_feedback))
         )
 
-    def _messages(self, attempts: list[Attempt]) -> list[hooks.DispatchMessage]:
-        return [
-            hooks.DispatchMessage(attempt_id=attempt.pk, nonce=attempt.nonce, queue=attempt.queue)
-            for attempt in attempts
-            if attempt.publish_after > attempt.created_at and not attempt.held
-        ]
-
     @property
     def is_sequential(self) -> bool:
         return self.plan.execution_mode == "sequential"
-
-    def _next_turn(self, made: list[Attempt]) -> list[hooks.DispatchMessage]:
-        """In a run that does one thing at a time: let the most urgent attempt go once nothing is being done."""
-        is_due = any(made_one.held for made_one in made) or any(entry[2] == "running" for entry in self._entries)
-        if not self.is_sequential or not is_due or not self.state.live:
-            return []
-        rows = Attempt.objects.filter(run_id=self.run.pk, state__in=Attempt.OPEN).order_by("priority", "pk")
-        waiting = list(rows.values_list("pk", "nonce", "queue", "state", "held"))
-        if not waiting or any(state == Attempt.CLAIMED or not held for *_, state, held in waiting):
-            return []
-        pk, nonce, queue, *_ = waiting[0]
-        after = self.moment + timedelta(seconds=FAST_SECONDS)
-        Attempt.objects.filter(pk=pk).update(held=False, publish_after=after)
-        return [] if self.state.paused else [hooks.DispatchMessage(attempt_id=pk, nonce=nonce, queue=queue)]
 
     def resume_inline(self) -> None:
         """Take up ready steps that could not be carried out while the run was paused."""
@@ -356,22 +306,63 @@ def storable(report: kinds.Report) -> kinds.Report:
     return report
 
 
-def change(run_id: int, step: Callable[[Unit], T], *, keys: tuple[str, ...] = (), skip_locked: bool = False) -> T:
+def change(
+    run_id: int, step: Callable[[Unit], T], *, keys: tuple[str, ...] = (), skip_locked: bool = False,
+    taker: Taker | None = None, known: Unit | None = None,
+) -> T:  # fmt: skip
     """Run `step` as one transaction under the run's lock and keep what it did.
 
-    `keys`: tasks the step is about; they and what follows them are loaded in one query. Raises Refused when
-    the step does, Locked when `skip_locked` and somebody else has the run.
+    `keys`: tasks the step is about; they and what follows them are loaded in one query. `known`: the unit of an
+    earlier change; its state is used again where nobody has changed the run since. `taker` may begin the run's
+    next work in the same transaction. Raises Refused when the step does, Locked when `skip_locked` and somebody
+    else has the run.
     """
 
     def once() -> T:
         with database.writing():
-            unit = _open(run_id, keys, skip_locked)
+            unit = _open(run_id, keys, skip_locked, known)
             result = step(unit)
             unit.settle()
-            unit.keep()
+            unit.keep(taker)
             return result
 
-    return database.retried(once)
+    try:
+        if known is not None and not known.is_spent and database.on_postgresql() and not connection.in_atomic_block:
+            try:
+                return _at_a_stroke(known, step, keys, taker)
+            except (Moved, NeedsLock, OperationalError, InterfaceError) as why:
+                log.debug("ledger: run %d is changed under its lock: %r", run_id, why)
+        return database.retried(once)
+    except Late:
+        raise Refused from None
+
+
+class NeedsLock(Exception):
+    """A change that was to be one statement needs others as well."""
+
+
+def _at_a_stroke(known: Unit, step: Callable[[Unit], T], keys: tuple[str, ...], taker: Taker | None) -> T:
+    """The whole change as one statement that writes only if nobody has changed the run since `known`.
+
+    What is read on the way is safe without a lock: whoever changes it moves the run on as well. Raises Moved when
+    somebody did, and NeedsLock when the change writes anything beside that statement.
+    """
+    known.is_spent = True  # its state changes now, whether or not that will be kept
+    expected = known.run.seq
+    unit = Unit(known.run, known.plan, known.state, known.at + time.monotonic() - known.read_at)
+    unit.state.channels = RowChannels(known.run.pk)
+    with connection.execute_wrapper(_reads_only):
+        unit.table.load(_about(unit.plan, keys))
+        result = step(unit)
+        unit.settle()
+        unit.keep(taker, expected)
+    return result
+
+
+def _reads_only(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    if not sql.startswith("SELECT"):
+        raise NeedsLock(sql[:40])
+    return execute(sql, params, many, context)
 
 
 def begin(run: Run, plan: Plan, step: Callable[[Unit], None]) -> None:
@@ -383,8 +374,8 @@ def begin(run: Run, plan: Plan, step: Callable[[Unit], None]) -> None:
         task.at = at
         table.new(task)
     state.tasks, state.channels = table, RowChannels(run.pk)
-    table.save(list(table))
     unit = Unit(run, plan, state, at)
+    table.save(list(table), unit.writes)
     step(unit)
     unit.settle()
     unit.keep()
@@ -404,7 +395,15 @@ def record(run_id: int, news: n.News, guard: Callable[[Unit], bool] | None = Non
         return False
 
 
-def _open(run_id: int, keys: tuple[str, ...], skip_locked: bool) -> Unit:
+def _open(run_id: int, keys: tuple[str, ...], skip_locked: bool, known: Unit | None = None) -> Unit:
+    if known is not None and not known.is_spent:
+        known.is_spent = True  # its state changes now, whether or not that will be kept
+        seq, now = _lock(run_id)
+        if seq == known.run.seq:
+            known.state.channels = RowChannels(run_id)
+            unit = Unit(known.run, known.plan, known.state, max(now, known.run.last_at))
+            unit.table.load(_about(known.plan, keys))
+            return unit
     rows = Run.objects.all()
     if database.on_postgresql():
         rows = rows.select_for_update(skip_locked=skip_locked)
@@ -416,14 +415,25 @@ def _open(run_id: int, keys: tuple[str, ...], skip_locked: bool) -> Unit:
     state = RunState.from_counters(run.counters, tasks=table, inputs=run.inputs)
     state.channels = RowChannels(run.pk)
     if keys:
-        table.load({*keys, *(follower for key in keys for follower in plan.successors(key))})
+        table.load(_about(plan, keys))
     return Unit(run, plan, state, max(database.now().timestamp(), run.last_at))
 
 
-def _waiting() -> int:
-    """Attempts that are on the wire or about to be; counted only as far as the window reaches."""
-    going = Attempt.objects.filter(state=Attempt.DISPATCHED, held=False, run__paused=False)
-    return going[: WINDOW + 1].count()
+def _about(plan: Plan, keys: tuple[str, ...]) -> set[str]:
+    """These tasks and those an end of theirs may touch."""
+    return {*keys, *(follower for key in keys for follower in plan.successors(key))}
+
+
+def _lock(run_id: int) -> tuple[int, float]:
+    """Lock a run; (number of its newest event, the database's time)."""
+    on_postgresql = database.on_postgresql()
+    found = row(_LOCK if on_postgresql else _LOOK, (run_id,))
+    seq, *at = found or (0,)
+    return seq, (at[0] if at else database.now()).timestamp()
+
+
+_LOOK = "SELECT seq FROM engine_run WHERE id = %s"
+_LOCK = "SELECT seq, clock_timestamp() FROM engine_run WHERE id = %s FOR UPDATE"
 
 
 def _small(data: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -221,6 +221,7 @@ class Attempt(models.Model):
     held = models.BooleanField(default=False, help_text="Waits for its turn in a run that does one thing at a time.")
     publish_count = models.PositiveIntegerField(default=0)
     worker = models.CharField(max_length=36, null=True)
+    job = models.BigIntegerField(null=True, help_text="The attempt whose message brought the worker here.")
     lease_until = models.DateTimeField(null=True)
     deadline_at = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
@@ -237,6 +238,7 @@ class Attempt(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["task", "number"], name="engine_attempt_number")]
         indexes: ClassVar = [
             models.Index(fields=["run", "id"], name="engine_attempt_of_run"),
+            models.Index(fields=["run", "priority", "id"], name="engine_attempt_next", condition=Q(state="dispatched")),
             models.Index(fields=["priority", "id"], name="engine_attempt_outbox", condition=Q(state="dispatched")),
             models.Index(fields=["lease_until"], name="engine_attempt_lease", condition=Q(state="claimed")),
         ]

@@ -10,7 +10,9 @@ from typing import Any
 from engine.core.errors import UnknownTask
 from engine.core.state import TASK_FIELDS, TaskState, TaskStatus, TaskTable
 from engine.runs import values
+from engine.runs.fields import dumps
 from engine.runs.models import ChannelValue, RunTask
+from engine.runs.statements import Writes
 
 _COLUMNS = (
     "id", "key", "status", "outcome", "reason", "error", "iteration", "attempt", "retry_count", "lost_count",
@@ -23,7 +25,6 @@ _MEMORY: dict[str, Any] = {
 """What only the core reads, with its defaults: kept in one JSON column, and only where it differs. "memory" is a
 field of the core as well; the column holds it among the others.
 """
-UPDATED = tuple(name for name in (*_COLUMNS, "result_blob") if name not in ("id", "key", "parent", "result_blob_id"))
 _EAGER_AFTER = 8
 
 
@@ -42,7 +43,7 @@ class Place:
 class RowTable(TaskTable):
     """The tasks of one run, read from their rows when the core asks for them.
 
-    `places` has the rows' ids. After a few single reads everything that is left is fetched at once.
+    `places` has the rows' ids. After a few reads everything that is left is fetched at once.
     """
 
     def __init__(self, run_id: int, *, complete: bool = False) -> None:
@@ -51,12 +52,19 @@ class RowTable(TaskTable):
         self.places: dict[str, Place] = {}
         self._complete = complete
         self._absent: set[str] = set()
-        self._misses = 0
+        self._reads = 0
 
     def load(self, keys: Iterable[str]) -> None:
         """Read these tasks in one query; ids without a row are remembered as absent."""
+        if self._complete:
+            return
         wanted = {key for key in keys if not dict.__contains__(self, key) and key not in self._absent}
-        if wanted and not self._complete:
+        if not wanted:
+            return
+        self._reads += 1
+        if self._reads > _EAGER_AFTER:
+            self.load_all()
+        else:
             self._read(key__in=wanted)
             self._absent.update(key for key in wanted if not dict.__contains__(self, key))
 
@@ -102,11 +110,7 @@ class RowTable(TaskTable):
     def _fetch(self, key: str) -> None:
         if self._complete or key in self._absent:
             return
-        self._misses += 1
-        if self._misses > _EAGER_AFTER:
-            self.load_all()
-        else:
-            self.load([key])
+        self.load([key])
 
     def unfinished(self) -> Iterator[TaskState]:
         if not self._complete:
@@ -121,33 +125,30 @@ class RowTable(TaskTable):
         self[state.task_id] = state
         self.places[state.task_id] = Place()
 
-    def save(self, keys: Iterable[str]) -> None:
-        """Write these tasks: one statement for those that have a row, one for new ones."""
-        known: list[RunTask] = []
+    def save(self, keys: Iterable[str], writes: Writes) -> None:
+        """Write these tasks: those that have a row with `writes`, new ones at once."""
         fresh: list[RunTask] = []
         for key in keys:
-            place = self.places.setdefault(key, Place())
-            row = self._row(self[key], place)
-            (fresh if place.id is None else known).append(row)
-        if known:
-            RunTask.objects.bulk_create(known, update_conflicts=True, unique_fields=["id"], update_fields=UPDATED)
-        for row in RunTask.objects.bulk_create(fresh, batch_size=500):
-            self.places[row.key].id = row.pk
+            place, state = self.places.setdefault(key, Place()), self[key]
+            if place.id is None:
+                fresh.append(self._row(state, place))
+                continue
+            is_new = state.result is not place.result
+            result = _kept(state, place) if is_new else (None, None)
+            writes.add("tasks", (place.id, *_moving(state, place), is_new, *result))
+        for made in RunTask.objects.bulk_create(fresh, batch_size=500) if fresh else ():
+            self.places[made.key].id = made.pk
 
     def _row(self, state: TaskState, place: Place) -> RunTask:
-        if state.result is place.result:
-            kept = (None if place.digest else state.result), place.digest
-        else:
-            kept = values.place(state.result)
-            place.result, place.digest = state.result, kept[1]
-        memory = {name: value for name, default in _MEMORY.items() if (value := getattr(state, name)) != default}
+        if state.result is not place.result:
+            _kept(state, place)
         return RunTask(
-            id=place.id, run_id=self.run_id, key=state.task_id, status=state.status.value, outcome=state.outcome,
+            run_id=self.run_id, key=state.task_id, status=state.status.value, outcome=state.outcome,
             reason=state.reason, error=None if state.error is None else str(state.error), iteration=state.iteration,
             attempt=state.attempt, retry_count=state.retry_count, lost_count=state.lost_count,
-            cycle_count=state.cycle_count, version=state.version, attempt_no=place.attempt_no, result=kept[0],
-            result_blob_id=kept[1], parent=state.parent, uses=state.uses, memory=memory or None, at=state.at,
-            started_at=place.started_at, ended_at=place.ended_at,
+            cycle_count=state.cycle_count, version=state.version, attempt_no=place.attempt_no,
+            result=None if place.digest else state.result, result_blob_id=place.digest, parent=state.parent,
+            uses=state.uses, memory=_memory(state), at=state.at, started_at=place.started_at, ended_at=place.ended_at,
         )  # fmt: skip
 
     def note_times(self, key: str, to: str, at: float) -> None:
@@ -160,6 +161,30 @@ class RowTable(TaskTable):
             place.ended_at = moment
         elif to == "blocked" or (to == "ready" and place.ended_at is not None):
             place.started_at = place.ended_at = None
+
+
+def _memory(state: TaskState) -> dict[str, Any] | None:
+    """What only the core reads, where it differs from its default."""
+    return {n: value for n, value in vars(state).items() if n in _MEMORY and value != _MEMORY[n]} or None
+
+
+def _moving(state: TaskState, place: Place) -> tuple[Any, ...]:
+    """The columns of a row between its id and its result."""
+    memory = _memory(state)
+    return (
+        state.status.value, state.outcome, state.reason, None if state.error is None else str(state.error),
+        state.iteration, state.attempt, state.retry_count, state.lost_count, state.cycle_count, state.version,
+        place.attempt_no, state.uses, None if memory is None else dumps(memory), state.at, place.started_at,
+        place.ended_at,
+    )  # fmt: skip
+
+
+def _kept(state: TaskState, place: Place) -> tuple[str | None, str | None]:
+    """(text for the row, hash of the blob) of a result that is new to the row; None is NULL."""
+    text = None if state.result is None else dumps(state.result)
+    place.digest = None if text is None else values.place(state.result, text)[1]
+    place.result = state.result
+    return (None if place.digest else text), place.digest
 
 
 class RowChannels(Mapping[str, Mapping[str, Any]]):

@@ -20,7 +20,10 @@ from engine.runs.models import Attempt, FeedbackRequest, Timer
 BATCH = 200
 HANDED_SECONDS = 5.0
 """How long a chosen attempt is left to the process that is about to publish it."""
-RESEND_SECONDS = 60.0
+RESEND_SECONDS = 10.0
+"""Patience with a published attempt, doubled each time. Workers take no job before they can claim it, so what is
+neither claimed nor in the queue by then went down with somebody.
+"""
 RESEND_CEILING = 600.0
 
 

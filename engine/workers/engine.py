@@ -22,8 +22,7 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from engine.runs import children, database, inbox, leases, sweeps
-from engine.runs.ledger import WINDOW
+from engine.runs import attempts, children, database, inbox, leases, sweeps
 from engine.runs.models import SchedulerBeat, WorkerInstance
 from engine.workers.postman import Postman
 from engine.workers.wire import Sender, depth
@@ -108,7 +107,7 @@ class Engine:
         """Publish what waits, the most urgent first, as far as the window allows; whether something still waits."""
         if not sweeps.is_waiting():
             return False
-        taken = sweeps.take_unpublished(min(BATCH, WINDOW - sweeps.on_the_wire()))
+        taken = sweeps.take_unpublished(min(BATCH, attempts.window() - sweeps.on_the_wire()))
         return not taken or self._publish(taken)
 
     def _publish(self, taken: list[sweeps.Waiting]) -> bool:

@@ -8,6 +8,7 @@ import random
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,9 +22,11 @@ from engine.core import news as n
 from engine.core.arguments import Sources, fill
 from engine.core.context import Execution
 from engine.core.errors import EngineError, WorkflowStateError
+from engine.core.plan import PlanTask
 from engine.core.scope import upstream
 from engine.execution.attempt import Call, Outcome, carry_out
 from engine.runs import leases, values
+from engine.runs.attempts import LEASE_SECONDS, Taker, limit_of
 from engine.runs.channels import StoredChannels, StoredSteps
 from engine.runs.leases import Claim, Report
 from engine.runs.questions import StoredAnswers
@@ -31,21 +34,51 @@ from engine.workers import network
 
 log = logging.getLogger(__name__)
 
-RECORD_SECONDS = leases.LEASE_SECONDS
+RECORD_SECONDS = LEASE_SECONDS
 """How long a finished body's report is offered to a database that does not answer."""
+GO_ON_SECONDS = 1.0
+"""How long a worker goes on with one run before the wire has its turn again."""
+TOGETHER = 8
+"""How many short attempts of one run a worker takes, and records, together."""
+SHORT_SECONDS = 0.005
+_SEEN = 20
+
+_times: dict[str, deque[float]] = {}  # function -> how long its last bodies took in this process
+
+
+def execute(attempt_id: int, nonce: str, worker: str) -> bool:
+    """Claim, carry out, record; then go on with the same run while it has work that this worker can do.
+
+    Delivered twice, the second claim finds nothing to claim; gives whether there was something.
+    """
+    claim = leases.claim(attempt_id, nonce, worker)
+    if claim is None:
+        return False
+    queue = claim.task.queue
+    taker = Taker(
+        worker=worker, job=attempt_id, most=TOGETHER, is_short=_is_short,
+        can=lambda task: task.queue == queue and not kinds.is_inline(task) and (task.uses or task.id) in registry.tasks(),
+    )  # fmt: skip
+    until = time.monotonic() + GO_ON_SECONDS
+    claims = [claim]
+    while claims:
+        done = [(claim, carry_out_claim(claim)) for claim in claims]
+        claims = _record(done, taker if time.monotonic() < until else None)
+    return True
 
 
 class Overdue(BaseException):
     """The body has used up its time. Not an Exception: an author's `except Exception` does not stop it."""
 
 
-def execute(attempt_id: int, nonce: str, worker: str) -> bool:
-    """Claim, carry out, record. Delivered twice, the second claim finds nothing to claim; whether it did."""
-    claim = leases.claim(attempt_id, nonce, worker)
-    if claim is None:
-        return False
-    report = carry_out_claim(claim)
-    return _record(claim, report)
+def _is_short(task: PlanTask) -> bool:
+    """Whether every recent body of the task's function was short. One that never ran here is not known to be."""
+    seen = _times.get(task.uses or task.id)
+    return seen is not None and len(seen) >= 3 and max(seen) < SHORT_SECONDS
+
+
+def _note_time(task: PlanTask, seconds: float) -> None:
+    _times.setdefault(task.uses or task.id, deque(maxlen=_SEEN)).append(seconds)
 
 
 def carry_out_claim(claim: Claim) -> Report:
@@ -54,8 +87,9 @@ def carry_out_claim(claim: Claim) -> Report:
         call = _call(claim)
     except EngineError as error:
         return Report(news=_invalid(claim, str(error)))
-    seconds = claim.task.timeout or leases.START_TO_CLOSE_SECONDS
+    seconds = limit_of(claim.task)
     jitter = random.uniform(0.5, 1.5)
+    began = time.monotonic()
     try:
         with _deadline(seconds) as is_kept:
             outcome = carry_out(call if is_kept else replace(call, timeout=seconds), clock=time.time, jitter=jitter)
@@ -64,6 +98,7 @@ def carry_out_claim(claim: Claim) -> Report:
             task_id=claim.task.id, at=0.0, error=f"did not end within {seconds:g} s", kind="timeout", jitter=jitter
         )
         return Report(news=news, inputs=_inputs(call))
+    _note_time(claim.task, time.monotonic() - began)
     return _report(claim, call, outcome)
 
 
@@ -147,14 +182,15 @@ def _invalid(claim: Claim, error: str) -> n.TaskFailed:
     return n.TaskFailed(task_id=claim.task.id, at=0.0, error=error, kind="invalid", retryable=False)
 
 
-def _record(claim: Claim, report: Report) -> bool:
-    """Record the report; while the database is away, keep it as long as the lease could last."""
+def _record(done: list[tuple[Claim, Report]], taker: Taker | None) -> list[Claim]:
+    """Record reports and take what is next. While the database is away, keep them as long as a lease could last."""
     until = time.monotonic() + RECORD_SECONDS
     while True:
         try:
-            return leases.finish(claim.attempt_id, claim.worker, report, claim.run.pk)
+            return leases.finish(done, taker)[1]
         except (OperationalError, InterfaceError) as down:
             if time.monotonic() > until:
-                log.error("execute: the report of attempt %d could not be kept: %s", claim.attempt_id, down)
+                ids = ", ".join(str(claim.attempt_id) for claim, _ in done)
+                log.error("execute: the reports of attempts %s could not be kept: %s", ids, down)
                 raise
             time.sleep(0.5)

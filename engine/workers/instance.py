@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from billiard.exceptions import WorkerLostError
 from celery import signals
 from celery.worker import state as worker_state
 from django.db import connection
@@ -94,7 +94,7 @@ def _register(slots: int) -> None:
 
 
 def active() -> dict[int, int]:
-    """Attempts in the hands of a living child: attempt id → its process id."""
+    """Jobs in the hands of a living child: id of the attempt whose message it was → process id."""
     found: dict[int, int] = {}
     for request in list(worker_state.active_requests):
         pid = getattr(request, "worker_pid", None)
@@ -114,31 +114,31 @@ def _is_running(pid: int) -> bool:
 def beat() -> None:
     """Renew the leases of what is really being done, and end the bodies nobody waits for."""
     unwanted = leases.renew(BOOT_ID, active())
-    for attempt_id, since in unwanted.cancelled.items():
+    for (attempt_id, job), since in unwanted.cancelled.items():
         if since >= CANCEL_GRACE_SECONDS:
-            end(attempt_id, why="the run was stopped", kind="error")
-    for attempt_id in unwanted.overdue:
-        end(attempt_id, why="did not end in time and was killed", kind="timeout")
+            end(attempt_id, job, why="the run was stopped", kind="error")
+    for attempt_id, job in unwanted.overdue:
+        end(attempt_id, job, why="did not end in time and was killed", kind="timeout")
 
 
-def end(attempt_id: int, *, why: str, kind: str) -> None:
+def end(attempt_id: int, job: int, *, why: str, kind: str) -> None:
     """Close an attempt and kill the child that carries it out."""
     if leases.killed(attempt_id, BOOT_ID, why=why, kind=kind):
-        _kill(attempt_id)
+        _kill(job)
 
 
-def _kill(attempt_id: int) -> None:
+def _kill(job: int) -> None:
     # Looked up again: the child may have ended this job and begun another one meanwhile.
-    pid = active().get(attempt_id)
+    pid = active().get(job)
     if pid is not None and pid != os.getpid():
-        log.info("worker: killing process %d, which carries out attempt %d", pid, attempt_id)
+        log.info("worker: killing process %d, which works off job %d", pid, job)
         os.kill(pid, signal.SIGKILL)
 
 
 def _hand_back() -> None:
-    for attempt_id in active():
-        if leases.released(attempt_id, BOOT_ID):
-            _kill(attempt_id)
+    for job in active():
+        if leases.released(job, BOOT_ID):
+            _kill(job)
 
 
 parent = Parent()
@@ -160,9 +160,7 @@ def _failed(task_id: str = "", exception: BaseException | None = None, **_: Any)
     """A child died or was ended by a limit: no need to wait for the lease. May come twice."""
     if not str(task_id).isdigit():
         return
-    attempt_id = int(task_id)
+    job = int(task_id)
     if isinstance(exception, WorkerLostError):
         why = str(exception) or "its process died"
-        parent.report(lambda: leases.lost(attempt_id, worker=BOOT_ID, why=why))
-    elif isinstance(exception, TimeLimitExceeded):
-        parent.report(lambda: leases.killed(attempt_id, BOOT_ID, why="did not end in time", kind="timeout"))
+        parent.report(lambda: leases.lost_with(job, BOOT_ID, why))

@@ -10,7 +10,7 @@ from celery import Celery
 from kombu import Connection, Producer
 from redis import Redis
 
-from engine.runs.ledger import DEFAULT_QUEUE
+from engine.runs.attempts import DEFAULT_QUEUE
 
 JOB = "engine.execute"
 VERSION = 1

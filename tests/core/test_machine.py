@@ -203,6 +203,26 @@ def test_a_rejection_goes_round_a_loop_that_waits_for_it():
     assert run.state.status == "succeeded"
 
 
+def test_a_round_that_enters_another_loop_gives_its_head_a_new_count():
+    """Neither loop lies inside the other: {a, b} goes round before b, {b, c} after it; each may do so twice."""
+    run = Scenario("a >> b >> c; b >> a; c >> b", default_max_cycle=2)
+    run.succeed("a", "b", "a", "b")
+    assert (run.state.tasks["b"].cycle_count, run.status("c")) == (1, "ready")
+    run.succeed("c", "b", "c")
+    assert (run.state.status, [run.iteration(name) for name in "abc"]) == ("succeeded", [2, 3, 2])
+    assert all(run.state.tasks[name].cycle_count <= 2 for name in "abc")
+
+
+def test_loop_edges_of_one_loop_give_new_counts_to_each_others_heads():
+    """x >> a and y >> b wait for each other's exits, so they are one loop; every round over a enters b anew."""
+    run = Scenario("a >> b >> x; a >> y; b >> y; x >> a; y >> b", tasks={"a": {"max_cycle": 3}, "b": {"max_cycle": 2}})
+    assert [loop.heads for loop in run.workflow.plan().loops] == [("a", "b")]
+    while not run.state.is_final():
+        run.succeed(next(task.task_id for task in run.state.tasks.values() if task.status == "ready"))
+    assert [run.state.tasks[name].cycle_count for name in "ab"] == [3, 2]
+    assert [run.iteration(name) for name in "ab"] == [3, 4]
+
+
 def test_a_rejection_at_the_loops_limit_is_handled_by_nobody():
     run = Scenario("draft >> review", tasks={"draft": {"max_cycle": 1}}).edge("review", "draft", on="rejected")
     run.succeed("draft").ask("review").answer("review", "reject")

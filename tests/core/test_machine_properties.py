@@ -189,8 +189,11 @@ def check_joins(plan: Plan, events: list[Event], *, stopped: bool) -> None:
 
 
 def check_limits(plan: Plan, state: RunState) -> None:
+    heads = {head for loop in plan.loops for head in loop.heads}
     for task_id, task in plan.tasks.items():
         assert state.tasks[task_id].retry_count <= task.max_retries
+        if task_id in heads or not task.loops:
+            assert state.tasks[task_id].cycle_count <= task.max_cycle
         assert state.tasks[task_id].cycle_count <= max(task.max_cycle, 3) * 30
 
 

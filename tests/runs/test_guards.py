@@ -96,7 +96,7 @@ def test_stop_tells_the_worker_which_bodies_to_end(driver: Driver) -> None:
     run = driver.start(ONE)
     claim = run.claim("a")
     api.stop_run(driver.boss, run.id)
-    assert list(leases.renew(WORKER, [claim.attempt_id]).cancelled) == [claim.attempt_id]
+    assert list(leases.renew(WORKER, [claim.attempt_id]).cancelled) == [(claim.attempt_id, claim.attempt_id)]
     assert leases.killed(claim.attempt_id, WORKER, why="the run was stopped")
     assert (run.status, run.task("a").outcome) == ("stopped", "cancelled")
 

@@ -145,9 +145,9 @@ def test_a_task_whose_join_can_no_longer_be_met_is_skipped(driver: Driver) -> No
 
 def test_a_run_that_nothing_can_move_fails_and_says_which_tasks_wait(driver: Driver) -> None:
     run = driver.start(document([task("a"), task("b")], ["a>b"]))
-    claim = run.claim("a")
     # An edge that is neither fired nor dead although its source has ended: what a fault of ours would look like.
     RunTask.objects.filter(key="b").update(memory={"dead": [0]}, status="blocked")
+    claim = run.claim("a")
     finish(claim, n.TaskFinished("a", 0.0, 1))
     assert (run.status, run.row.reason) == ("failed", "stalled")
 

@@ -62,3 +62,8 @@ def sleeps() -> None:
 @task(name="body.returns", max_retries=0)
 def returns(what: str) -> Any:
     return {"set": {1}, "nan": float("nan"), "nul": "a\x00b", "surrogate": "\ud800", "tuple": (1, 2)}[what]
+
+
+@task(name="body.fails_badly", max_retries=0)
+def fails_badly() -> None:
+    raise ValueError("a \x00 and half a \ud83d")

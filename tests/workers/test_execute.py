@@ -24,8 +24,8 @@ def work(run: Run, *, rounds: int = 30) -> Run:
         waiting = run.open()
         if not waiting:
             return run
-        for attempt in waiting:
-            assert execute(attempt.pk, attempt.nonce, WORKER)
+        done = [execute(attempt.pk, attempt.nonce, WORKER) for attempt in waiting]
+        assert any(done)  # one execution may have gone on with the others
     raise AssertionError("the run does not come to rest")
 
 

@@ -6,7 +6,7 @@ import engine.runs.fields
 
 class Migration(migrations.Migration):
 
-    dependencies = [('engine', '0003_attempt_held')]
+    dependencies = [('engine', '0004_attempt_job')]
 
     operations = [
         migrations.AddField(

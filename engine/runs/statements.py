@@ -1,0 +1,223 @@
+"""What a change of a run writes, gathered and sent together.
+
+The ORM defines these tables and serves everything else. A change writes to the same five again and again: on
+PostgreSQL all of it is one prepared statement, whatever its size, on SQLite one call per table. Nothing is half
+written: a guard that does not hold is noticed by `send`, and its caller rolls back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+from engine.runs import database
+
+Row = Sequence[Any]
+_PREPARE_AFTER = 2  # executions; a statement that comes again is planned once
+
+_TIME, _TEXT, _COUNT, _ID, _FLAG = "timestamptz", "text", "int", "bigint", "bool"
+FINISHED = {
+    "id": _ID, "worker": _TEXT, "state": _TEXT, "ended_at": _TIME, "inputs": _TEXT, "result": _TEXT,
+    "result_blob_id": _TEXT, "error": _TEXT, "traceback": _TEXT,
+}  # fmt: skip
+BEGUN = {"id": _ID, "worker": _TEXT, "job": _ID, "lease_until": _TIME, "deadline_at": _TIME, "started_at": _TIME}
+TASKS = {
+    "id": _ID, "status": _TEXT, "outcome": _TEXT, "reason": _TEXT, "error": _TEXT, "iteration": _COUNT,
+    "attempt": _COUNT, "retry_count": _COUNT, "lost_count": _COUNT, "cycle_count": _COUNT, "version": _COUNT,
+    "attempt_no": _COUNT, "uses": _TEXT, "memory": _TEXT, "at": "float8", "started_at": _TIME, "ended_at": _TIME,
+    "is_new": _FLAG, "result": _TEXT, "result_blob_id": _TEXT,
+}  # fmt: skip
+ATTEMPTS = {
+    "run_id": _ID, "task_id": _ID, "key": _TEXT, "number": _COUNT, "iteration": _COUNT, "attempt": _COUNT,
+    "nonce": _TEXT, "queue": _TEXT, "priority": _COUNT, "state": _TEXT, "created_at": _TIME, "publish_after": _TIME,
+    "held": _FLAG, "publish_count": _COUNT, "worker": _TEXT, "job": _ID, "lease_until": _TIME, "deadline_at": _TIME,
+    "started_at": _TIME,
+}  # fmt: skip
+EVENTS = {
+    "run_id": _ID, "seq": _ID, "type": _TEXT, "task_id": _TEXT, "from_status": _TEXT, "to_status": _TEXT,
+    "iteration": _COUNT, "attempt": _COUNT, "at": "float8", "data": _TEXT,
+}  # fmt: skip
+RUN = {
+    "id": _ID, "seq": _ID, "counters": _TEXT, "last_at": "float8", "status": _TEXT, "reason": _TEXT, "paused": _FLAG,
+    "started_at": _TIME, "ended_at": _TIME,
+}  # fmt: skip
+_TABLES = {
+    "run": RUN, "finished": FINISHED, "begun": BEGUN, "tasks": TASKS, "attempts": ATTEMPTS, "events": EVENTS,
+}  # fmt: skip
+
+
+class Late(Exception):
+    """An attempt that was to be finished no longer belongs to its worker. The transaction must not be kept."""
+
+
+class Moved(Exception):
+    """The run is not where the writer believed it to be. Nothing was written."""
+
+
+class Writes:
+    """Rows for one change, in the order of the columns above. `events` and `attempts` are new rows."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[Row]] = {name: [] for name in _TABLES}
+
+    def add(self, table: str, row: Row) -> None:
+        self.rows[table].append(row)
+
+    @property
+    def finished(self) -> list[int]:
+        """Ids of the attempts that will be over."""
+        return [values[0] for values in self.rows["finished"]]
+
+    def send(self, expected: int | None = None) -> dict[str, int]:
+        """Write everything gathered so far; the ids of new attempts by their nonce. Raises Late.
+
+        With the `expected` seq of the run (PostgreSQL only) this needs no transaction and no lock around it: all
+        of it is written if the run is still there, and else nothing, which raises Moved.
+        """
+        waiting = {name: rows for name, rows in self.rows.items() if rows}
+        if not waiting:
+            return {}
+        self.rows = {name: [] for name in _TABLES}
+        connection.ensure_connection()
+        with connection.wrap_database_errors:
+            return _at_once(waiting, expected) if database.on_postgresql() else _table_by_table(waiting)
+
+
+def row(sql: str, values: Row) -> Any:
+    """The one row a statement gives, prepared where the database can."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        if database.on_postgresql():
+            return _prepared().execute(sql, values).fetchone()
+        return connection.connection.execute(_marks(sql), values).fetchone()
+
+
+# -- PostgreSQL -----------------------------------------------------------------------------------------------------
+
+
+def _prepared() -> psycopg.Cursor[Any]:
+    """A cursor that binds on the server's side, unlike Django's, so that statements can be prepared."""
+    wire: psycopg.Connection[Any] = connection.connection
+    if wire.prepare_threshold is None:
+        wire.prepare_threshold = _PREPARE_AFTER
+    return psycopg.Cursor(wire)
+
+
+def _at_once(waiting: dict[str, list[Row]], expected: int | None) -> dict[str, int]:
+    # JSON, because it is made in C: one array per column costs the driver more than the database the whole statement.
+    given: list[Any] = [
+        json.dumps([dict(zip(_TABLES[name], values, strict=True)) for values in rows], default=datetime.isoformat)
+        for name, rows in waiting.items()
+    ]
+    sql = _statement(tuple(waiting), expected is not None)
+    if expected is not None:
+        given.insert(list(waiting).index("run") + 1, expected)
+    try:
+        found = _prepared().execute(sql, (*given, len(waiting.get("finished", ())))).fetchone()
+    except psycopg.errors.DivisionByZero:
+        raise Late from None
+    if found is None:
+        raise Moved
+    nonces, ids = found
+    return dict(zip(nonces or (), ids or (), strict=True))
+
+
+@cache
+def _statement(names: tuple[str, ...], is_guarded: bool) -> str:
+    """One statement for the tables in `names`; it takes the rows of each as one JSON array, then how many attempts
+    must be found to finish. When fewer are, it fails by a division by zero, which undoes all of it.
+    """
+    parts = [f"{name} AS ({_part(name, is_guarded)})" for name in names]
+    finished = "(SELECT count(*) FROM finished)" if "finished" in names else "0"
+    gone = "NOT EXISTS (SELECT 1 FROM run) OR " if is_guarded else ""
+    check = f"1 / CASE WHEN {gone}{finished} = %s THEN 1 ELSE 0 END = 1"
+    made = "(SELECT array_agg({0} ORDER BY id) FROM attempts)" if "attempts" in names else "NULL"
+    found = f"{made.format('nonce')}, {made.format('id')}"
+    source = "FROM run " if is_guarded else ""
+    return f"WITH {', '.join(parts)} SELECT {found} {source}WHERE {check}"
+
+
+def _part(name: str, is_guarded: bool) -> str:
+    columns = _TABLES[name]
+    typed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+    given = f"json_to_recordset(%s::json) AS n({typed})"
+    # Whatever reads from `run` waits for its row, which is the lock, and finds none when the run has moved on.
+    there = "EXISTS (SELECT 1 FROM run)" if is_guarded and name != "run" else "true"
+    if name in ("attempts", "events"):
+        table = "engine_attempt" if name == "attempts" else "engine_runevent"
+        returning = " RETURNING id, nonce" if name == "attempts" else ""
+        names = ", ".join(columns)
+        return f"INSERT INTO {table} ({names}) SELECT {names} FROM {given} WHERE {there}{returning}"  # noqa: S608
+    where = f"{_WHERE[name]} AND {there}" + (" AND t.seq = %s" if is_guarded and name == "run" else "")
+    return f"UPDATE {_TARGET[name]} AS t SET {_changes(name, 'n.')} FROM {given} WHERE {where} RETURNING 1"  # noqa: S608
+
+
+_TARGET = {"finished": "engine_attempt", "begun": "engine_attempt", "tasks": "engine_runtask", "run": "engine_run"}
+_WHERE = {
+    "finished": "t.id = n.id AND t.state = 'claimed' AND t.worker = n.worker",
+    "begun": "t.id = n.id",
+    "tasks": "t.id = n.id",
+    "run": "t.id = n.id",
+}
+_FIXED = {"finished": ["lease_until = NULL"], "begun": ["state = 'claimed'", "held = false"], "tasks": [], "run": []}
+
+
+def _changes(name: str, n: str) -> str:
+    """The assignments of an UPDATE; a task's result is left as it is unless it is new."""
+    left_out = {"id", "is_new", "result", "result_blob_id"} if name == "tasks" else {"id"}
+    if name == "finished":
+        left_out = {"id", "worker"}
+    changes = [f"{column} = {n}{column}" for column in _TABLES[name] if column not in left_out]
+    if name == "tasks":
+        changes += [f"{c} = CASE WHEN {n}is_new THEN {n}{c} ELSE t.{c} END" for c in ("result", "result_blob_id")]
+    return ", ".join(changes + _FIXED[name])
+
+
+# -- SQLite ---------------------------------------------------------------------------------------------------------
+
+
+def _table_by_table(waiting: dict[str, list[Row]]) -> dict[str, int]:
+    made: dict[str, int] = {}
+    for name, rows in waiting.items():
+        kept = [[_as_text(value) if type(value) is datetime else value for value in values] for values in rows]
+        if name == "attempts":
+            nonce = list(ATTEMPTS).index("nonce")
+            for values in kept:
+                made[values[nonce]] = connection.connection.execute(_lite("attempts"), values).lastrowid
+            continue
+        done = connection.connection.executemany(_lite(name), kept)
+        if name == "finished" and done.rowcount != len(kept):
+            raise Late
+    return made
+
+
+@cache
+def _lite(name: str) -> str:
+    """The statement for one row of a table; the values are numbered, because an UPDATE names some twice."""
+    columns = list(_TABLES[name])
+    if name in ("attempts", "events"):
+        table = "engine_attempt" if name == "attempts" else "engine_runevent"
+        return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+    text = f"{_changes(name, 'n.')} WHERE {_WHERE[name]}"
+    for place, column in sorted(enumerate(columns, 1), key=lambda item: -len(item[1])):
+        text = text.replace(f"n.{column}", f"?{place}")
+    return f"UPDATE {_TARGET[name]} AS t SET {text}"  # noqa: S608
+
+
+@cache
+def _marks(sql: str) -> str:
+    return sql.replace("%s", "?")
+
+
+def _as_text(moment: datetime) -> str:
+    """A time as Django keeps it in SQLite."""
+    return str(moment.astimezone(UTC).replace(tzinfo=None))
+
+
+__all__ = ["Late", "Moved", "Writes", "row"]

@@ -1,0 +1,152 @@
+"""F05 F06 F09 F13 F14: the broker restarts, forgets, repeats and loses; the database throws everybody out."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+from .harness import RUNS, Product, Row
+
+pytestmark = [pytest.mark.chaos, pytest.mark.stack, pytest.mark.timeout(1200)]
+
+QUEUE = "celery"
+PUBLISHED = "SELECT count(*) FROM engine_attempt WHERE state = 'dispatched' AND published_at IS NOT NULL"
+
+
+def until_work_goes_on(product: Product, row: Row) -> None:
+    """How long no body begins after the fault."""
+    at, before = time.time(), len(product.lines())
+    product.stack.wait_for(lambda: _begun(product, before, at), "a body that begins after the fault", 150)
+    row.recoveries.append(_begun(product, before, at) - at)
+
+
+def _begun(product: Product, before: int, at: float) -> float:
+    return next((line.at for line in product.lines()[before:] if line.what == "begin" and line.at > at + 0.5), 0.0)
+
+
+def test_f05_redis_is_restarted(product: Product) -> None:
+    row = Row("F05 Redis restart")
+    with product.load(row, RUNS // 3) as load:
+
+        def restart() -> None:
+            row.hits += product.number(PUBLISHED)
+            product.stack.kill("redis", signal.SIGTERM)
+            row.injected += 1
+            if not load.is_done:
+                until_work_goes_on(product, row)
+
+        load.every(8.0, restart, at_most=3)
+    assert row.injected
+    assert not +row.findings, row
+
+
+def test_f06_redis_is_killed_and_empty(product: Product) -> None:
+    row = Row("F06 Redis kill and wipe")
+    with product.load(row, RUNS // 3) as load:
+
+        def wipe() -> None:
+            row.hits += product.number(PUBLISHED)
+            product.redis().flushall()
+            product.stack.kill("redis")
+            row.injected += 1
+            if not load.is_done:
+                until_work_goes_on(product, row)
+
+        load.every(8.0, wipe, at_most=3)
+    assert row.hits
+    assert not +row.findings, row
+
+
+def test_f09_all_database_sessions_are_ended(product: Product) -> None:
+    row = Row("F09 pg_terminate_backend")
+    ended = (
+        "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) AS ended"
+    )
+    with product.load(row, RUNS // 3) as load:
+
+        def end_sessions() -> None:
+            row.hits += product.number(ended)
+            row.injected += 1
+
+        load.every(10.0, end_sessions)
+    assert row.hits
+    assert not +row.findings, row
+
+
+@contextmanager
+def watched(product: Product, meet: Callable[[Redis, bytes], None]) -> Iterator[None]:
+    """Show `meet` every message that waits in the queue, once."""
+    over, seen = threading.Event(), set()
+
+    def watch() -> None:
+        redis = product.redis()
+        while not over.wait(0.01):
+            try:
+                for message in redis.lrange(QUEUE, 0, -1):
+                    if message not in seen:
+                        seen.add(message)
+                        meet(redis, message)
+            except RedisError:
+                time.sleep(0.2)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(10)
+
+
+def test_f13_messages_come_three_times_and_old_ones_again(product: Product) -> None:
+    row, old = Row("F13 duplicate delivery"), []
+    claimed = "SELECT count(*) FROM engine_attempt WHERE started_at IS NOT NULL"
+    before, bodies = product.number(claimed), _bodies(product)
+
+    def repeat(redis: Redis, message: bytes) -> None:
+        redis.lpush(QUEUE, message, message)
+        old.append(message)
+        redis.lpush(QUEUE, random.choice(old))
+        row.injected += 3
+
+    with product.load(row, RUNS // 3) as load, watched(product, repeat):
+        load.wait(600)
+    row.hits = len(old)
+    claims, begun = product.number(claimed) - before, _bodies(product) - bodies
+    row.notes.append(f"{begun} bodies began, {claims} attempts were claimed")
+    assert row.hits
+    assert begun == claims
+    assert not +row.findings, row
+
+
+def _bodies(product: Product) -> int:
+    return sum(line.what == "begin" for line in product.lines())
+
+
+def test_f14_messages_are_lost(product: Product) -> None:
+    row = Row("F14 30 % of messages lost")
+
+    def lose(redis: Redis, message: bytes) -> None:
+        if random.random() < 0.3:
+            row.injected += 1
+            row.hits += int(redis.lrem(QUEUE, 1, message))  # type: ignore[arg-type]
+
+    published = "SELECT coalesce(sum(publish_count), 0), count(*) FROM engine_attempt WHERE publish_count > 0"
+    before = product.rows(published)[0]
+    with product.load(row, RUNS // 6) as load, watched(product, lose):
+        load.wait(900)
+    after = product.rows(published)[0]
+    sent, attempts = after[0] - before[0], after[1] - before[1]
+    row.notes.append(f"published {float(sent) / max(1, attempts):.2f} times each")
+    assert row.hits
+    assert sent <= 2 * attempts
+    assert not +row.findings, row

@@ -1,0 +1,322 @@
+"""The store under everything that may happen to it, in any order: hypothesis plays broker, workers, people and time.
+
+After each step all invariants hold; whatever happened, every run can be brought to its end afterwards.
+`STATEFUL_EXAMPLES` is the number of sequences (default 10 of up to 40 steps, with it 50 steps each).
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from engine.core import news as n
+from engine.core.errors import Conflict, DefinitionError, Gone
+from engine.core.feedback import build_request
+from engine.runs import api, database, hooks, inbox, leases, plans, sweeps
+from engine.runs.invariants import check_all
+from engine.runs.models import Attempt, FeedbackRequest, Run, RunTask, Timer
+from tests.core.test_machine_properties import documents
+
+from .driver import Driver, document, finish, task
+
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate] + ([Phase.shrink] if "STATEFUL_SHRINK" in os.environ else [])
+EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "0"))
+STEPS = 50 if EXAMPLES else 40
+ROUNDS = 400
+"""Rounds of calm work after which every run must have ended."""
+WORKERS = [f"00000000-0000-0000-0000-00000000000{place}" for place in "ab"]
+FINAL = ("succeeded", "failed", "rejected", "stopped")
+
+MIXED = document(
+    [
+        task("a", max_cycle=2), task("b"), task("c", max_retries=1), {"id": "ask", "kind": "approval", "data": 1},
+        {"id": "pause", "kind": "delay", "params": {"seconds": 3600}}, task("z", join="any"),
+    ],
+    ["a>b", "a>c", "b>ask", "c>ask", {"source": "ask", "target": "a", "on": "rejected", "loop": True}, "ask>pause", "pause>z"],
+)  # fmt: skip
+SHORT = document([task("a"), task("b"), task("z")], ["a>z", "b>z"])
+pick = st.integers(0, 99)
+
+
+def past() -> Any:
+    return database.now() - timedelta(seconds=1)
+
+
+class Store(RuleBasedStateMachine):
+    """`handed` is what a process is about to publish, `wire` what the broker holds; `held` are claims of living
+    workers, `zombies` those whose lease is over and who do not know it.
+    """
+
+    boss: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handed: list[tuple[int, str]] = []
+        self.wire: list[tuple[int, str]] = []
+        self.held: list[leases.Claim] = []
+        self.zombies: list[leases.Claim] = []
+        self.claimed: set[int] = set()
+        self.answered: list[str] = []
+        self.runs: list[Run] = []
+        hooks.dispatch = lambda messages: self.handed.extend((m.attempt_id, m.nonce) for m in messages)
+
+    # -- runs and people --------------------------------------------------------------------------------------------
+
+    @initialize(
+        body=st.sampled_from([MIXED, MIXED, SHORT]) | documents(), mode=st.sampled_from(["parallel", "sequential"])
+    )
+    def start(self, body: dict[str, Any], mode: str) -> None:
+        for one in body["tasks"]:
+            if one.get("kind", "task") == "task":
+                one["uses"] = "test.echo"
+        body = body | {"defaults": body["defaults"] | {"execution_mode": mode}}
+        try:
+            self.workflow = Driver(self.boss).publish(body)
+        except DefinitionError:  # a random drawing that is none
+            self.workflow = Driver(self.boss).publish(SHORT)
+        self.start_another()
+
+    @precondition(lambda self: len(self.runs) < 2)
+    @rule()
+    def start_another(self) -> None:
+        started = api.start_run(self.boss, workflow=self.workflow)
+        self.runs.append(Run.objects.get(public_id=started.id))
+
+    @rule(which=pick, do=st.sampled_from(["pause", "resume", "resume", "resume", "stop"]))
+    def control(self, which: int, do: str) -> None:
+        run = str(self.runs[which % len(self.runs)].public_id)
+        order = {"pause": api.pause_run, "resume": api.resume_run, "stop": api.stop_run}[do]
+        try:
+            order(self.boss, run)
+        except Conflict as refused:
+            assert refused.code == "run_status"
+
+    @precondition(lambda self: self.questions())
+    @rule(which=pick, decision=st.sampled_from(["approve", "reject", "skip"]))
+    def answer(self, which: int, decision: str) -> None:
+        found = self.questions()
+        question = str(found[which % len(found)].public_id)
+        api.answer_feedback(self.boss, question, decision=decision, reason="because")
+        self.answered.append(question)
+
+    @precondition(lambda self: self.answered)
+    @rule(which=pick)
+    def answer_twice(self, which: int) -> None:
+        with pytest.raises((Conflict, Gone)):
+            api.answer_feedback(self.boss, self.answered[which % len(self.answered)], decision="approve")
+
+    def questions(self) -> list[FeedbackRequest]:
+        return list(FeedbackRequest.objects.filter(run__in=self.runs, state=FeedbackRequest.OPEN).order_by("pk"))
+
+    # -- the wire ---------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.handed)
+    @rule(which=pick, fate=st.sampled_from(["sent and marked", "sent", "lost with its process"]))
+    def publish(self, which: int, fate: str) -> None:
+        message = self.handed.pop(which % len(self.handed))
+        if fate.startswith("sent"):
+            self.wire.append(message)
+        if fate == "sent and marked":
+            sweeps.mark_published([message[0]])
+
+    @precondition(lambda self: self.waiting())
+    @rule(marks=st.booleans())
+    def relay(self, marks: bool) -> None:
+        """One round of an engine process, which may die before it notes what it sent."""
+        self.waited()
+        self._send(sweeps.take_unpublished(100), marks)
+
+    @precondition(lambda self: self.waiting())
+    @rule()
+    def resend(self) -> None:
+        self.waited()
+        self._send(sweeps.take_stale(100), True)
+
+    def _send(self, taken: list[sweeps.Waiting], marks: bool) -> None:
+        self.wire += [(item.id, item.nonce) for item in taken]
+        if marks:
+            sweeps.mark_published(item.id for item in taken)
+
+    def waiting(self) -> bool:
+        return Attempt.objects.filter(run__in=self.runs, state=Attempt.DISPATCHED).exists()
+
+    def waited(self) -> None:
+        """The patience with what was handed over or published is at its end."""
+        Attempt.objects.filter(run__in=self.runs, state=Attempt.DISPATCHED).update(publish_after=past())
+
+    @precondition(lambda self: self.wire)
+    @rule(which=pick)
+    def drop(self, which: int) -> None:
+        self.wire.pop(which % len(self.wire))
+
+    @precondition(lambda self: self.wire)
+    @rule(which=pick)
+    def duplicate(self, which: int) -> None:
+        self.wire.append(self.wire[which % len(self.wire)])
+
+    @precondition(lambda self: self.wire)
+    @rule()
+    def wipe_the_broker(self) -> None:
+        self.wire.clear()
+        sweeps.forget_published()
+
+    @precondition(lambda self: self.handed)
+    @rule()
+    def restart_the_engine(self) -> None:
+        """What only a process knew is gone."""
+        self.handed.clear()
+        plans.forget()
+
+    # -- workers ----------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.wire)
+    @rule(which=pick, worker=st.sampled_from(WORKERS), keeps_message=st.booleans())
+    def deliver(self, which: int, worker: str, keeps_message: bool) -> None:
+        place = which % len(self.wire)
+        message = self.wire[place] if keeps_message else self.wire.pop(place)
+        paused = Run.objects.get(attempts__pk=message[0]).paused
+        claim = leases.claim(*message, worker)
+        if claim is None:
+            return
+        assert not paused, "claimed while its run is paused"
+        assert claim.attempt_id not in self.claimed, "claimed twice"
+        self.claimed.add(claim.attempt_id)
+        self.held.append(claim)
+
+    @precondition(lambda self: self.held)
+    @rule(
+        which=pick,
+        how=st.sampled_from(["worked", "worked", "worked", "again", "child", "asks", "fails", "fails for good"]),
+    )
+    def report(self, which: int, how: str) -> None:
+        claim = self.held.pop(which % len(self.held))
+        assert finish(claim, self._news(claim, how), claim.worker), "the report of a living worker was refused"
+
+    def _news(self, claim: leases.Claim, how: str) -> n.BodyReport:
+        key, state = claim.task.id, claim.task_state
+        if how.startswith("fails"):
+            return n.TaskFailed(task_id=key, at=0.0, error="broken", retryable=how == "fails", delay=3600)
+        if how == "asks" and not state.resumed:
+            return n.TaskSuspended(task_id=key, at=0.0, requests=(build_request(key, state.iteration, "#1"),))
+        wishes = None
+        if how == "again":
+            wishes = n.Wishes(iterate=True)
+        elif how == "child" and state.parent is None:
+            child = n.Spawn(task_id=f"child_{claim.attempt_id:08x}", uses="test.echo", args={}, join=True)
+            wishes = n.Wishes(spawn=(child,))
+        return n.TaskFinished(key, 0.0, claim.attempt_id, wishes)
+
+    @precondition(lambda self: self.held)
+    @rule(which=pick)
+    def expire_the_lease(self, which: int) -> None:
+        claim = self.held.pop(which % len(self.held))
+        Attempt.objects.filter(pk=claim.attempt_id).update(lease_until=past())
+        assert leases.reap(claim.attempt_id)
+        self.zombies.append(claim)
+
+    @precondition(lambda self: self.zombies)
+    @rule(which=pick, how=st.sampled_from(["worked", "again", "child", "fails", "asks"]))
+    def wake_a_zombie(self, which: int, how: str) -> None:
+        claim = self.zombies[which % len(self.zombies)]
+        assert not finish(claim, self._news(claim, how), claim.worker), "the report of a zombie counted"
+
+    @precondition(lambda self: self.held)
+    @rule(which=pick)
+    def kill_a_worker(self, which: int) -> None:
+        claim = self.held.pop(which % len(self.held))
+        assert leases.lost(claim.attempt_id, worker=claim.worker)
+        assert not leases.lost(claim.attempt_id, worker=claim.worker)
+
+    @precondition(lambda self: self.held or self.zombies)
+    @rule(worker=st.sampled_from(WORKERS))
+    def heartbeat(self, worker: str) -> None:
+        unwanted = leases.renew(worker, [claim.attempt_id for claim in self.held + self.zombies])
+        for attempt_id in unwanted.cancelled:
+            assert leases.killed(attempt_id, worker, why="the run was stopped")
+            self.held = [claim for claim in self.held if claim.attempt_id != attempt_id]
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: Timer.objects.filter(run__in=self.runs, fired_at=None).exists())
+    @rule()
+    def let_timers_ring(self) -> None:
+        Timer.objects.filter(run__in=self.runs, fired_at=None).update(due_at=past())
+        due = sweeps.due_timers()
+        for one in due:
+            sweeps.fire(one)
+        assert sum(map(sweeps.fire, due)) == 0, "a timer rang twice"
+
+    @precondition(lambda self: self.questions())
+    @rule(which=pick)
+    def let_a_question_expire(self, which: int) -> None:
+        found = self.questions()
+        question = found[which % len(found)]
+        FeedbackRequest.objects.filter(pk=question.pk).update(due_at=past())
+        assert inbox.expire(question.pk)
+        assert not inbox.expire(question.pk)
+        self.answered.append(str(question.public_id))
+
+    # -- what must hold ---------------------------------------------------------------------------------------------
+
+    @invariant()
+    def nothing_is_broken(self) -> None:
+        assert not list(check_all([run.pk for run in self.runs]))
+
+    def teardown(self) -> None:
+        """Nothing is lost: with no further harm, every run comes to its end."""
+        try:
+            if self.runs:
+                self._bring_to_the_end()
+        finally:
+            hooks.dispatch = None
+            Run.objects.all().delete()
+
+    def _bring_to_the_end(self) -> None:
+        self.restart_the_engine()
+        for run in self.runs:
+            row = Run.objects.get(pk=run.pk)
+            if row.paused and row.status not in FINAL:
+                api.resume_run(self.boss, str(run.public_id))
+        for _ in range(ROUNDS):
+            self.wipe_the_broker()
+            self.relay(marks=True)
+            while self.wire:
+                self.deliver(0, WORKERS[0], keeps_message=False)
+            while self.held:
+                self.report(0, "worked")
+            while self.questions():
+                self.answer(0, "approve")
+            self.let_timers_ring()
+            if all(run.status in FINAL for run in Run.objects.filter(pk__in=[run.pk for run in self.runs])):
+                self.nothing_is_broken()
+                return
+        left = RunTask.objects.filter(run__in=self.runs).exclude(status="completed").values_list("key", "status")
+        raise AssertionError(f"a run does not come to its end; open: {list(left)}")
+
+
+@pytest.mark.both_databases
+@pytest.mark.timeout(0 if EXAMPLES else 300)
+def test_the_store_keeps_its_promises_whatever_happens(boss: Any) -> None:
+    few = 10 if connection.vendor == "postgresql" else 4
+    kind = type("StoreOfBoss", (Store,), {"boss": boss})
+    run_state_machine_as_test(
+        kind,
+        settings=settings(
+            max_examples=EXAMPLES or few, stateful_step_count=STEPS, deadline=None,
+            suppress_health_check=list(HealthCheck), print_blob=True, phases=PHASES,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,173 @@
+"""Work first: a worker that has recorded something goes on with the same run, as long as it may."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from engine.core import news as n
+from engine.runs import api, leases, ledger
+from engine.runs.attempts import Taker
+from engine.runs.models import Attempt
+from engine.workers import execute as executing
+from engine.workers.execute import execute
+from tests.runs.driver import WORKER, Driver, Run, document, task
+
+from . import bodies  # noqa: F401  registers the functions that the documents name
+
+CHAIN = document([task("a"), task("b"), task("c")], ["a>b", "b>c"])
+WIDE = document([task("first"), *(task(f"m{place}") for place in range(6))], [f"first>m{place}" for place in range(6)])
+ONE_AT_A_TIME = {**WIDE, "defaults": {"execution_mode": "sequential"}}
+
+
+def taker(claim: leases.Claim, most: int = 1) -> Taker:
+    return Taker(worker=WORKER, job=claim.attempt_id, can=lambda task: True, is_short=lambda task: True, most=most)
+
+
+def go_on(claim: leases.Claim, value: Any = 1, *, most: int = 1) -> list[leases.Claim]:
+    done = [(claim, leases.Report(news=n.TaskFinished(claim.task.id, 0.0, value)))]
+    return leases.finish(done, taker(claim, most))[1]
+
+
+def keys(claims: list[leases.Claim]) -> list[str]:
+    return [claim.task.id for claim in claims]
+
+
+def carried_out(run: Run) -> None:
+    attempt = run.open()[0]
+    assert execute(attempt.pk, attempt.nonce, WORKER)
+
+
+def test_one_message_is_enough_for_a_chain(driver: Driver) -> None:
+    run = driver.start(CHAIN)
+    carried_out(run)
+    assert run.status == "succeeded"
+    first, *others = Attempt.objects.order_by("pk")
+    assert [(a.state, a.job, a.publish_count) for a in others] == [("ok", first.pk, 0)] * 2
+    assert [e.seq for e in run.events()] == list(range(1, run.row.seq + 1))
+
+
+@pytest.mark.skipif(os.environ.get("TEST_DATABASE_URL", "").startswith("sqlite"), reason="SQLite locks the whole file")
+def test_a_chain_costs_one_statement_per_task(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = driver.start(document([task(f"t{place}") for place in range(20)], [f"t{i}>t{i + 1}" for i in range(19)]))
+    strokes: list[str] = []
+    real = ledger._at_a_stroke
+    monkeypatch.setattr(ledger, "_at_a_stroke", lambda known, *more: (strokes.append("one"), real(known, *more))[1])
+    locked: list[str] = []
+    opened = ledger._open
+    monkeypatch.setattr(ledger, "_open", lambda *more: (locked.append("lock"), opened(*more))[1])
+    carried_out(run)
+    assert run.status == "succeeded"
+    assert (len(strokes), len(locked)) == (20, 1)  # the one lock is the claim's
+
+
+def test_a_run_changed_by_somebody_else_meanwhile_is_read_anew(driver: Driver) -> None:
+    run = driver.start(document([task("a"), task("b"), task("c")], ["a>c", "b>c"]))
+    held = run.claim("a")
+    run.work("b", value="theirs")
+    (then,) = go_on(held, "mine")
+    assert then.task.id == "c"
+    assert {key: then.state.tasks[key].result for key in ("a", "b")} == {"a": "mine", "b": "theirs"}
+    assert go_on(then) == []
+    assert run.status == "succeeded"
+
+
+def test_nobody_goes_on_with_a_run_that_is_paused_or_stopped(driver: Driver) -> None:
+    run = driver.start(CHAIN)
+    held = run.claim("a")
+    api.pause_run(driver.boss, run.id)
+    assert go_on(held) == []
+    assert [a.key for a in run.open()] == ["b"]
+    api.resume_run(driver.boss, run.id)
+    held = run.claim("b")
+    api.stop_run(driver.boss, run.id)
+    assert go_on(held) == []
+    assert run.status == "stopped"
+
+
+def test_short_work_is_taken_together_and_recorded_together(driver: Driver) -> None:
+    run = driver.start(WIDE)
+    together = go_on(run.claim("first"), most=4)
+    assert keys(together) == ["m0", "m1", "m2", "m3"]
+    done = [(claim, leases.Report(news=n.TaskFinished(claim.task.id, 0.0, 1))) for claim in together]
+    counted, rest = leases.finish(done, taker(together[0], 4))
+    assert (counted, keys(rest)) == (4, ["m4", "m5"])
+    for claim in rest:
+        go_on(claim)
+    assert run.status == "succeeded"
+
+
+def test_of_work_recorded_together_what_is_late_does_not_count_and_the_rest_does(driver: Driver) -> None:
+    run = driver.start(WIDE)
+    together = go_on(run.claim("first"), most=2)
+    assert leases.lost(together[0].attempt_id)
+    done = [(claim, leases.Report(news=n.TaskFinished(claim.task.id, 0.0, "mine"))) for claim in together]
+    assert leases.finish(done, taker(together[0]))[0] == 1
+    assert (run.task("m0").status, run.task("m1").result) == ("ready", "mine")
+    assert Attempt.objects.get(pk=together[0].attempt_id).late_result == ["mine"]
+    api.stop_run(driver.boss, run.id)
+
+
+def test_a_second_try_is_never_taken_together_with_others(driver: Driver) -> None:
+    run = driver.start(WIDE)
+    together = go_on(run.claim("first"), most=2)
+    assert leases.lost_with(together[0].attempt_id, WORKER, "it died") == 0  # their job is the first attempt
+    job = Attempt.objects.get(pk=together[0].attempt_id).job
+    assert job is not None
+    assert leases.lost_with(job, WORKER, "it died") == 2
+    assert {run.task(key).lost_count for key in ("m0", "m1")} == {1}
+    rest = go_on(run.claim("m2"), most=8)
+    assert keys(rest) == ["m3", "m4", "m5"]
+    assert keys(go_on(rest[0], most=8)) == ["m0"]
+    api.stop_run(driver.boss, run.id)
+
+
+def test_a_run_that_does_one_thing_at_a_time_still_does(driver: Driver) -> None:
+    run = driver.start(ONE_AT_A_TIME)
+    claims, order = [run.claim("first")], []
+    while claims:
+        (claim,) = claims
+        order.append(claim.task.id)
+        assert run.open() == [] or all(attempt.held for attempt in run.open())
+        claims = go_on(claim, most=8)
+    assert order == ["first", *(f"m{place}" for place in range(6))]
+    assert run.status == "succeeded"
+
+
+def test_work_for_another_queue_is_left_to_its_workers(driver: Driver) -> None:
+    run = driver.start(document([task("a"), task("b", queue="gpu")], ["a>b"]))
+    carried_out(run)
+    assert [(a.key, a.queue) for a in run.open()] == [("b", "gpu")]
+    run.work("b")
+
+
+def test_after_its_time_the_wire_has_its_turn(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executing, "GO_ON_SECONDS", 0.0)
+    run = driver.start(CHAIN)
+    carried_out(run)
+    assert [a.key for a in run.open()] == ["b"]
+    assert run.open()[0].publish_after > run.open()[0].created_at  # it is offered to the wire at once
+    carried_out(run)
+    carried_out(run)
+    assert run.status == "succeeded"
+
+
+def test_a_heartbeat_keeps_all_that_a_job_has_claimed(driver: Driver) -> None:
+    run = driver.start(CHAIN)
+    first = run.claim("a")
+    (second,) = go_on(first)
+    Attempt.objects.filter(pk=second.attempt_id).update(lease_until=None, cancel_requested_at=None)
+    leases.renew(WORKER, [first.attempt_id])
+    assert Attempt.objects.get(pk=second.attempt_id).lease_until is not None
+    (third,) = go_on(second)
+    go_on(third)
+    assert run.status == "succeeded"
+
+
+def test_an_error_text_no_database_takes_is_kept_readable(driver: Driver) -> None:
+    run = driver.start(document([{"id": "bad", "uses": "body.fails_badly"}], []))
+    carried_out(run)
+    assert run.status == "failed"
+    assert run.task("bad").error == "ValueError: a \ufffd and half a ?"
