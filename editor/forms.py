@@ -1,4 +1,4 @@
-"""What people send from the pages: names, filters, inputs of a run, decisions."""
+"""What people send from the pages: names, filters, inputs of a run, decisions, what starts by itself."""
 
 from __future__ import annotations
 
@@ -51,6 +51,30 @@ class DecisionForm(forms.Form):
     reason = forms.CharField(required=False, max_length=10_000)
     value = forms.CharField(required=False, max_length=64_000, strip=False)
     payload_hash = forms.CharField(required=False, max_length=128)
+
+
+class ScheduleForm(forms.Form):
+    """Lengths and words are the engine's own, which checks what the values mean."""
+
+    cron = forms.CharField(max_length=100, error_messages={"required": "Say when, for example 30 7 * * MON-FRI."})
+    zone = forms.CharField(max_length=64, error_messages={"required": "Name a time zone, for example Europe/Berlin."})
+    missed = forms.ChoiceField(choices=[("once", "Start once, late"), ("skip", "Skip them")])
+    inputs = forms.JSONField(
+        required=False, error_messages={"invalid": 'Inputs are a JSON object, for example {"topic": "loops"}.'}
+    )
+
+    def clean_inputs(self) -> dict[str, Any]:
+        given = self.cleaned_data["inputs"]
+        if given is None:
+            return {}
+        if not isinstance(given, dict):
+            raise forms.ValidationError(self.fields["inputs"].error_messages["invalid"])
+        return given
+
+
+class TriggerForm(forms.Form):
+    name = forms.CharField(max_length=100, error_messages={"required": "Name the system that will call."})
+    signed = forms.BooleanField(required=False)
 
 
 def _midnight(day: date | None) -> datetime | None:

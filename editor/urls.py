@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from editor import views
+from editor import automation, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("workflows/<slug:workflow>/", views.workflow, name="workflow"),
     path("workflows/<slug:workflow>/edit/", views.workflow_edit, name="workflow-edit"),
     path("workflows/<slug:workflow>/run/", views.workflow_run, name="workflow-run"),
+    path("workflows/<slug:workflow>/starts/", automation.workflow_starts, name="workflow-starts"),
     path("runs/", views.runs, name="runs"),
     path("runs/<uuid:run>/", views.run, name="run"),
     path("inbox/", views.inbox, name="inbox"),

@@ -8,6 +8,7 @@ from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -21,6 +22,8 @@ from editor.forms import (
     DecisionForm,
     NewWorkflowForm,
     RunFilterForm,
+    ScheduleForm,
+    TriggerForm,
     defaults_of,
     input_fields,
     read_inputs,
@@ -29,6 +32,7 @@ from editor.starters import starters
 from engine import EngineError
 from engine.access import policy
 from engine.runs import api
+from engine.runs.data import Workflow
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -126,7 +130,11 @@ def workflow_new(request: HttpRequest) -> HttpResponse:
 @require_safe
 @page
 def workflow(request: HttpRequest, workflow: str) -> HttpResponse:
-    found = api.get_workflow(request.user, workflow)
+    return workflow_page(request, api.get_workflow(request.user, workflow))
+
+
+def workflow_page(request: HttpRequest, found: Workflow, *, status: int = 200, **more: Any) -> HttpResponse:
+    """The page of one workflow; `more` is what its forms have to say."""
     versions = api.list_versions(request.user, found.id, limit=20).results if found.latest_version else []
     context = {
         "workflow": found,
@@ -134,9 +142,16 @@ def workflow(request: HttpRequest, workflow: str) -> HttpResponse:
         "runs": api.list_runs(request.user, workflow=found.id, limit=20).results,
         "has_inputs": bool(_inputs_schema(found.document).get("properties")),
         "page_data": {"document": versions[0].document if versions else found.document},
+        "schedules": api.list_schedules(request.user, found.id),
+        "triggers": api.list_triggers(request.user, found.id),
+        "schedule_form": ScheduleForm(),
+        "trigger_form": TriggerForm(),
+        "can_automate": policy.can(request.user, "automation.edit"),
+        "site_zone": settings.TIME_ZONE,
         **_rights(request),
+        **more,
     }
-    return render(request, "workflow.html", context)
+    return render(request, "workflow.html", context, status=status)
 
 
 @require_safe

@@ -44,6 +44,12 @@ DECISION_WORDS: Final = {
     "expire": "Expired",
 }
 
+REASON_WORDS: Final = {
+    "stalled": "nothing could go on",
+    "step_limit": "it took more steps than a run may take",
+    "deadline": "its time was up",
+}
+
 _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 

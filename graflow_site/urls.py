@@ -6,10 +6,12 @@ from django.contrib import admin
 from django.urls import include, path
 
 from engine.rest.health import healthz, readyz
+from engine.rest.hooks import Hook
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("hooks/<uuid:trigger>/", Hook.as_view(), name="hook"),
     path("api/v1/", include("engine.rest.urls")),
     path("admin/", admin.site.urls),
     path("", include("engine.access.urls")),

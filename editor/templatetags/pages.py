@@ -16,7 +16,7 @@ from django_vite.core.asset_loader import DjangoViteAssetLoader
 from django_vite.core.exceptions import DjangoViteAssetNotFoundError, DjangoViteManifestError
 
 from editor.icons import RUN_STATUS_ICONS, SHAPES, TASK_STATUS_ICONS
-from editor.words import DECISION_WORDS, KIND_WORDS, RUN_STATUS_WORDS, TASK_STATUS_WORDS, ago, span
+from editor.words import DECISION_WORDS, KIND_WORDS, REASON_WORDS, RUN_STATUS_WORDS, TASK_STATUS_WORDS, ago, span
 from engine.access import policy
 from engine.runs import api
 
@@ -25,7 +25,7 @@ register = template.Library()
 THEME_COOKIE: Final = "graflow_theme"
 SECTIONS: Final = {
     "home": ("home",),
-    "workflows": ("workflows", "workflow-new", "workflow", "workflow-edit"),
+    "workflows": ("workflows", "workflow-new", "workflow", "workflow-edit", "workflow-starts"),
     "runs": ("runs", "run"),
     "inbox": ("inbox", "inbox-item"),
     "monitor": ("monitor",),
@@ -105,7 +105,7 @@ def inbox_badge(context: RequestContext) -> SafeString:
 @register.simple_tag
 def run_status(status: str, reason: str | None = None) -> SafeString:
     """Icon and word for the status of a run."""
-    return _status(status, RUN_STATUS_ICONS, RUN_STATUS_WORDS, reason)
+    return _status(status, RUN_STATUS_ICONS, RUN_STATUS_WORDS, reason_words(reason) if reason else None)
 
 
 @register.simple_tag
@@ -163,6 +163,12 @@ def seconds(value: float) -> str:
 @register.filter
 def kind_words(kind: str) -> str:
     return KIND_WORDS.get(str(kind), str(kind))
+
+
+@register.filter
+def reason_words(reason: str) -> str:
+    """Why a run ended: codes in words, sentences of people and failures as they are."""
+    return REASON_WORDS.get(str(reason), str(reason))
 
 
 @register.filter

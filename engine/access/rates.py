@@ -19,6 +19,7 @@ DEFAULT_RATES = {  # calls, seconds; per person
     "write": (60, 60),
     "start": (10, 1),
     "socket": (120, 60),
+    "hook": (600, 60),  # per address and caller
 }
 QUIET_SECONDS = 5.0
 _COUNT = 1_000_000

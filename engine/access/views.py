@@ -117,7 +117,7 @@ def _profile(
 ) -> HttpResponse:
     person = _person(request)
     context = {
-        "password_form": password_form or PasswordChangeForm(person),
+        "password_form": _without_focus(password_form or PasswordChangeForm(person)),
         "token_form": token_form or TokenForm(),
         "tokens": person.api_tokens.filter(revoked_at=None),
         "new_token": new_token,
@@ -128,6 +128,12 @@ def _profile(
     if new_token:
         response["Cache-Control"] = "no-store"
     return response
+
+
+def _without_focus(form: PasswordChangeForm) -> PasswordChangeForm:
+    """The password stands low on the page: a page that opens there hides what most people come for."""
+    form.fields["old_password"].widget.attrs.pop("autofocus", None)
+    return form
 
 
 def _person(request: HttpRequest) -> User:

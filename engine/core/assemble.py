@@ -77,6 +77,7 @@ def assemble(
         max_cycle=defaults["max_cycle"],
         retry_delay=defaults["retry_delay"],
         backoff=defaults["backoff"],
+        deadline=defaults["deadline"],
         inputs_schema=inputs_schema,
         plain=plain_tasks(placed, final, plan_groups, loops.loops),
     )

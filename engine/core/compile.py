@@ -23,7 +23,7 @@ from engine.core.task import TaskWrapper
 
 DEFAULTS: dict[str, Any] = {
     "max_cycle": 10, "max_retries": 3, "retry_delay": 1.0, "backoff": 2.0, "on_error": "continue",
-    "execution_mode": "sequential",
+    "execution_mode": "sequential", "deadline": None,
 }  # fmt: skip
 
 
@@ -289,7 +289,8 @@ class _Compiler:
     def _task(self, node: Node) -> PlanTask:
         place = self.place[node.id]
         wrapper = self._wrapper(node)
-        given = {**(wrapper.defaults() if wrapper is not None else {}), **node.given}
+        code = wrapper.defaults() if wrapper is not None else {}
+        given = {**code, **node.given}
         settings = dict(node.settings)
         if node.kind == "task":
             self._check_parameters(node, wrapper, place)
@@ -307,6 +308,7 @@ class _Compiler:
             params=params,
             settings=self._prepared_keys(settings, place),
             max_cycle=given.get("max_cycle", self.defaults["max_cycle"]),
+            max_cycle_from=self._max_cycle_from(node, code),
             max_retries=given.get("max_retries", 0 if node.kind == "workflow" else self.defaults["max_retries"]),
             retry_delay=given.get("retry_delay", self.defaults["retry_delay"]),
             backoff=given.get("backoff", self.defaults["backoff"]),
@@ -318,6 +320,11 @@ class _Compiler:
             on_max_cycle=given.get("on_max_cycle", "stop"),
             converge=self._converge(given.get("converge"), f"{place}.converge"),
         )
+
+    def _max_cycle_from(self, node: Node, code: Mapping[str, Any]) -> str:
+        """Whose limit a task has: people who want another one have to know where to change it."""
+        places = (("task", node.given), ("code", code), ("workflow", self.definition.defaults))
+        return next((name for name, place in places if "max_cycle" in place), "engine")
 
     def _wrapper(self, node: Node) -> TaskWrapper | None:
         if node.kind != "task":

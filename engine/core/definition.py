@@ -16,6 +16,7 @@ from engine.core.feedback import ON_REJECT, ON_TIMEOUT
 
 SCHEMA_NAME = "graflow/1"
 MAX_TASKS, MAX_EDGES, MAX_LOOPS, MAX_NAME = 2_000, 10_000, 50, 100
+MAX_DEADLINE = 10 * 365 * 24 * 3600  # seconds
 MAX_NESTING = 5
 """How deep loops may lie within loops."""
 MAX_BYTES = 1_000_000
@@ -121,6 +122,12 @@ _CYCLES = _typed(
 _WHOLE = _typed(int, "must be a whole number", {"type": "integer"})
 _SECONDS = _typed(
     (int, float), "must be a number of seconds from 0", {"type": "number", "minimum": 0}, lambda v: v >= 0
+)
+_LIMIT = _typed(
+    (int, float),
+    f"must be a number of seconds above 0, at most {MAX_DEADLINE}",
+    {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DEADLINE},
+    lambda v: 0 < v <= MAX_DEADLINE,
 )
 _FACTOR = _typed((int, float), "must be a number from 1", {"type": "number", "minimum": 1}, lambda v: v >= 1)
 _ANY = Field({}, lambda _: None)
@@ -265,7 +272,7 @@ EDGE_FIELDS: dict[str, Field] = {
 GROUP_FIELDS: dict[str, Field] = {"id": _NAME, "members": _STRINGS, "policy": _POLICY, "label": _TEXT}
 DEFAULT_FIELDS: dict[str, Field] = {
     "max_cycle": _CYCLES, "max_retries": _COUNT, "retry_delay": _SECONDS, "backoff": _FACTOR,
-    "on_error": _one_of("continue", "stop"), "execution_mode": _one_of("sequential", "parallel"),
+    "on_error": _one_of("continue", "stop"), "execution_mode": _one_of("sequential", "parallel"), "deadline": _LIMIT,
 }  # fmt: skip
 TOP_FIELDS: dict[str, Field] = {
     "schema": _one_of(SCHEMA_NAME), "name": _NAME, "description": _TEXT, "inputs": _OBJECT, "defaults": _OBJECT,

@@ -106,7 +106,7 @@ def _mapped(plan: Plan, state: RunState, task: PlanTask, at: float) -> TaskFinis
     iteration, parameter = state.tasks[task.id].iteration, task.settings["parameter"]
     spawn = tuple(
         Spawn(
-            task_id=f"{task.id}_{_digest(task.id, iteration, place)}",
+            task_id=item_task(task.id, iteration, place),
             uses=task.uses or "",
             args={parameter: item},
             join=True,
@@ -115,6 +115,12 @@ def _mapped(plan: Plan, state: RunState, task: PlanTask, at: float) -> TaskFinis
         for place, item in enumerate(items)
     )
     return TaskFinished(task.id, at, [], Wishes(spawn=spawn))
+
+
+def item_task(task_id: str, iteration: int, place: int) -> str:
+    """The id of the task a map step makes for the item at `place`, counted from 0."""
+    digest = hashlib.sha256(f"{task_id}\x1f{iteration}\x1f{place}".encode()).hexdigest()[:8]
+    return f"{task_id}_{digest}"
 
 
 def _delegated(plan: Plan, state: RunState, task: PlanTask, at: float) -> TaskDelegated:
@@ -171,10 +177,6 @@ def _notice(plan: Plan, state: RunState, task: PlanTask) -> Notice:
 
 def _words(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _digest(task_id: str, iteration: int, place: int) -> str:
-    return hashlib.sha256(f"{task_id}\x1f{iteration}\x1f{place}".encode()).hexdigest()[:8]
 
 
 def _value(plan: Plan, state: RunState, task: PlanTask) -> Any:

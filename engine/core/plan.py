@@ -42,6 +42,7 @@ class PlanTask:
     params: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)  # prompt, data, options, … of its kind
     max_cycle: int = 10
+    max_cycle_from: str = "engine"  # or "task" (set in the definition), "code", "workflow"
     max_retries: int = 3
     retry_delay: float = 1.0
     backoff: float = 2.0
@@ -154,7 +155,7 @@ class PlainTask:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A workflow ready to run. `order` lists loops from the innermost out; `plain` holds the tasks that
-    `core.plain` may finish.
+    `core.plain` may finish; `deadline` is what a durable run may take, in seconds.
     """
 
     name: str
@@ -170,6 +171,7 @@ class Plan:
     max_cycle: int = 10
     retry_delay: float = 1.0
     backoff: float = 2.0
+    deadline: float | None = None
     inputs_schema: Mapping[str, Any] | None = None
     plain: Mapping[str, PlainTask] = field(default_factory=dict)
 

@@ -224,6 +224,8 @@ class RunSocket(Socket):
             if events is None:
                 events = await read_events(self.user, self.run, self.sent, room)
             if not events:
+                if self.sent < newest:  # all that follows is archived
+                    await self._reload(newest)
                 return
             if events[0]["seq"] != self.sent + 1:  # the older ones are trimmed
                 await self._reload(newest)

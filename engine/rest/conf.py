@@ -18,5 +18,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
         "DecisionEnum": "engine.rest.shapes.DECISIONS",
         "ModeEnum": "engine.rest.shapes.MODES",
+        "MissedEnum": "engine.rest.shapes.MISSED",
     },
 }

@@ -1,4 +1,4 @@
-"""Errors of Django itself under `/api/` (no such address, a foreign host, a crash) as problem+json too."""
+"""Errors of Django itself under `/api/` and `/hooks/` (no such address, a foreign host, a crash) as problem+json too."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ProblemMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if not request.path.startswith("/api/") or response.status_code < 400 or response.streaming:
+        if not request.path.startswith(("/api/", "/hooks/")) or response.status_code < 400 or response.streaming:
             return response
         kind = response.get("Content-Type", "")
         if kind.startswith((problems.CONTENT_TYPE, "application/json")):

@@ -15,6 +15,7 @@ from rest_framework.serializers import Serializer
 
 DECISIONS = ("approve", "reject", "skip", "answer")
 MODES = ("live", "test")
+MISSED = ("skip", "once")
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)
@@ -124,6 +125,16 @@ class RunStart(Serializer[Any]):
     version = serializers.IntegerField(required=False, allow_null=True, min_value=1, default=None)
     inputs = ObjectField(required=False, allow_null=True, default=None)
     mode = serializers.ChoiceField(choices=MODES, required=False, default="live")
+    deadline = serializers.FloatField(
+        required=False, allow_null=True, default=None, help_text="seconds the run may take"
+    )
+    business_key = serializers.CharField(
+        max_length=200,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="unique within the workflow; a second start with it gives the first run",
+    )
 
 
 class ReasonBody(Serializer[Any]):
@@ -151,6 +162,10 @@ class TaskShape(Serializer[Any]):
     error = serializers.CharField(allow_null=True)
     iteration = serializers.IntegerField()
     attempt = serializers.IntegerField()
+    max_cycle = serializers.IntegerField(allow_null=True, help_text="the limit in force; 0: none")
+    max_cycle_from = serializers.ChoiceField(["task", "code", "workflow", "engine"], allow_null=True)
+    cycle_count = serializers.IntegerField(help_text="counts against max_cycle, anew per entry into the loop")
+    item = serializers.IntegerField(allow_null=True, help_text="of a task a map step made: its item, from 1")
     version = serializers.IntegerField(help_text="grows with every change of this task")
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
@@ -190,9 +205,74 @@ class RunShape(Serializer[Any]):
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
+    deadline_at = serializers.DateTimeField(allow_null=True)
+    business_key = serializers.CharField(allow_null=True)
+    min_seq = serializers.IntegerField(help_text="the oldest event that is still here")
     tasks = TaskShape(many=True)
     children = ChildShape(many=True)
     definition = ObjectField(allow_null=True)
+
+
+class ScheduleBody(Serializer[Any]):
+    cron = serializers.CharField(max_length=100, help_text="five fields: minute hour day-of-month month day-of-week")
+    zone = serializers.CharField(max_length=64, required=False, default="UTC", help_text="such as Europe/Berlin")
+    inputs = ObjectField(required=False, default=dict)
+    missed = serializers.ChoiceField(choices=MISSED, required=False, default="once")
+    enabled = serializers.BooleanField(required=False, default=True)
+
+
+class ScheduleChange(ScheduleBody):
+    """What is left out stays."""
+
+    cron = serializers.CharField(max_length=100, required=False)
+    zone = serializers.CharField(max_length=64, required=False)
+    inputs = ObjectField(required=False)
+    missed = serializers.ChoiceField(choices=MISSED, required=False)
+    enabled = serializers.BooleanField(required=False)
+
+
+class ScheduleShape(Serializer[Any]):
+    id = serializers.UUIDField()
+    workflow = serializers.UUIDField()
+    cron = serializers.CharField()
+    zone = serializers.CharField()
+    inputs = ObjectField()
+    enabled = serializers.BooleanField()
+    missed = serializers.CharField()
+    next_at = serializers.DateTimeField(allow_null=True)
+    upcoming = serializers.ListField(child=serializers.DateTimeField(), help_text="the next five times")
+    last_at = serializers.DateTimeField(allow_null=True)
+    last_run = serializers.UUIDField(allow_null=True)
+    problem = serializers.CharField(allow_blank=True, help_text="why the newest start did not succeed")
+    created_by = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
+
+
+class TriggerBody(Serializer[Any]):
+    name = serializers.CharField(max_length=100)
+    signed = serializers.BooleanField(
+        required=False, default=False, help_text="callers sign their bodies instead of sending the secret"
+    )
+    enabled = serializers.BooleanField(required=False, default=True)
+
+
+class TriggerChange(Serializer[Any]):
+    name = serializers.CharField(max_length=100, required=False)
+    enabled = serializers.BooleanField(required=False)
+
+
+class TriggerShape(Serializer[Any]):
+    id = serializers.UUIDField()
+    workflow = serializers.UUIDField()
+    name = serializers.CharField()
+    signed = serializers.BooleanField()
+    prefix = serializers.CharField(help_text="the beginning of the secret")
+    path = serializers.CharField()
+    enabled = serializers.BooleanField()
+    last_used_at = serializers.DateTimeField(allow_null=True)
+    created_by = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
+    secret = serializers.CharField(allow_null=True, help_text="only in the answer that made the trigger")
 
 
 class RunStatusShape(Serializer[Any]):
@@ -227,6 +307,10 @@ class EventShape(Serializer[Any]):
 class EventsShape(Serializer[Any]):
     results = EventShape(many=True)
     last_seq = serializers.IntegerField()
+    reload = serializers.BooleanField(
+        required=False, help_text="only when true: the next events are archived; fetch the run and go on from its seq"
+    )
+    min_seq = serializers.IntegerField(required=False, help_text="with `reload`: the oldest event that is still here")
 
 
 class AnswerBody(Serializer[Any]):

@@ -9,7 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from engine.rest import catalogue, feedback, runs, workflows
+from engine.rest import automation, catalogue, feedback, runs, workflows
 from engine.rest.base import ApiView
 
 app_name = "api"
@@ -37,6 +37,10 @@ urlpatterns = [
     path("workflows/<slug:workflow>/export/", workflows.Export.as_view(), name="export"),
     path("workflows/<slug:workflow>/status/", workflows.WorkflowStatus.as_view(), name="workflow-status"),
     path("workflows/<slug:workflow>/stop/", workflows.WorkflowStop.as_view(), name="workflow-stop"),
+    path("workflows/<slug:workflow>/schedules/", automation.Schedules.as_view(), name="schedules"),
+    path("workflows/<slug:workflow>/schedules/<slug:schedule>/", automation.Schedule.as_view(), name="schedule"),
+    path("workflows/<slug:workflow>/triggers/", automation.Triggers.as_view(), name="triggers"),
+    path("workflows/<slug:workflow>/triggers/<slug:trigger>/", automation.Trigger.as_view(), name="trigger"),
     path("runs/", runs.Runs.as_view(), name="runs"),
     path("runs/<slug:run>/", runs.Run.as_view(), name="run"),
     path("runs/<slug:run>/status/", runs.RunStatus.as_view(), name="run-status"),

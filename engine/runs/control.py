@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.db import IntegrityError, transaction
+
 from engine.access import Actor, audit
 from engine.core import news as n
 from engine.core.errors import Conflict, InvalidInput, NotFound
@@ -12,7 +14,7 @@ from engine.core.graph import reachable
 from engine.core.plan import Plan
 from engine.core.schema import value_error
 from engine.core.state import FINAL_RUN_STATUSES, TaskStatus
-from engine.runs import data, database, idempotency, questions, reading, values
+from engine.runs import admission, data, database, deadlines, idempotency, questions, reading, values
 from engine.runs.ledger import Refused, Unit, begin, change
 from engine.runs.models import Attempt, Run, RunTask, WorkflowDefinition, WorkflowVersion
 from engine.runs.plans import plan_of
@@ -20,6 +22,7 @@ from engine.runs.workflows import find
 
 MODES = ("live", "test")
 MAX_INPUT_BYTES = 1_000_000
+MAX_KEY = 200
 
 
 def start_run(
@@ -29,11 +32,17 @@ def start_run(
     version: int | None = None,
     inputs: dict[str, Any] | None = None,
     mode: str = "live",
+    deadline: float | None = None,
+    business_key: str | None = None,
     idempotency_key: str | None = None,
+    scope: str = "start_run",
 ) -> data.Run:
     """Start a published version, the latest when none is named. It is on disk when this returns.
 
-    Raises Conflict when nothing is published, InvalidInput for inputs that do not fit.
+    `deadline` are the seconds it may take, instead of the workflow's own. A second start of the workflow with
+    the same `business_key` gives the first run, for ever; one with the same `idempotency_key` for 24 hours, within
+    the same `scope` of keys. Raises Conflict when nothing is published, InvalidInput for inputs that do not fit,
+    LimitExceeded when the engine is full.
     """
     if mode not in MODES:
         raise InvalidInput(f"mode={mode!r} is unknown; use one of: {', '.join(MODES)}.")
@@ -41,19 +50,33 @@ def start_run(
     if definition.archived_at is not None:
         raise Conflict(f"Workflow {definition.name!r} is archived and cannot be started.", code="archived")
     chosen = version_of(definition, version)
-    given = checked_inputs(plan_of(chosen.pk), inputs or {})
-    request = [str(definition.public_id), version, given, mode]
+    plan = plan_of(chosen.pk)
+    given = checked_inputs(plan, inputs or {})
+    seconds = deadlines.seconds_of(plan, deadline)
+    _check_key(business_key)
+    more = {"deadline": deadline, "business_key": business_key}
+    asked = {name: value for name, value in more.items() if value is not None}
+    request = [str(definition.public_id), version, given, mode, *([asked] if asked else [])]
 
     def make() -> str:
-        run = _insert(actor, chosen, definition, given, mode)
-        begin(run, plan_of(chosen.pk), lambda unit: _tell(unit, n.RunStarted(unit.at)))
+        if found := _known(definition, business_key):
+            return found
+        admission.admit()
+        try:
+            with transaction.atomic():
+                run = _insert(actor, chosen, definition, given, mode, seconds, business_key=business_key)
+        except IntegrityError:  # somebody with the same key was quicker
+            if found := _known(definition, business_key):
+                return found
+            raise
+        begin(run, plan, lambda unit: _tell(unit, n.RunStarted(unit.at)))
         told = {"workflow": str(definition.public_id), "version": chosen.number, "mode": mode}
         audit.write(actor, "run.start", "run", run.public_id, told)
         return str(run.public_id)
 
     def once() -> str:
         with database.writing():
-            return idempotency.once(actor, "start_run", idempotency_key, request, make)
+            return idempotency.once(actor, scope, idempotency_key, request, make)
 
     return reading.get_run(actor, database.retried(once))
 
@@ -121,7 +144,8 @@ def retry_run(actor: Actor, run: str, *, from_: str = "failed") -> data.Run:
 
     def once() -> str:
         with database.writing():
-            fresh = _insert(actor, row.version, row.definition, row.inputs, row.mode, retry_of=row)
+            admission.admit()
+            fresh = _insert(actor, row.version, row.definition, row.inputs, row.mode, deadlines.length_of(row), row)
             begin(fresh, plan, lambda unit: _tell(unit, n.RunStarted(unit.at), kept))
             told = {"retry_of": str(row.public_id), "from": from_, "kept": sorted(kept)}
             audit.write(actor, "run.retry", "run", fresh.public_id, told)
@@ -174,6 +198,7 @@ def _does_not_apply(unit: Unit, what: str) -> Conflict:
 
 
 def version_of(definition: WorkflowDefinition, number: int | None) -> WorkflowVersion:
+    """A published version, the latest for None. Raises Conflict when there is none."""
     wanted = definition.latest_version if number is None else number
     if wanted is None:
         raise Conflict(
@@ -186,6 +211,7 @@ def version_of(definition: WorkflowDefinition, number: int | None) -> WorkflowVe
 
 
 def checked_inputs(plan: Plan, inputs: dict[str, Any]) -> dict[str, Any]:
+    """`inputs`, if they can be kept and fit the workflow. Raises InvalidInput."""
     try:
         text = values.check(inputs, "The inputs")
     except values.Unstorable as wrong:
@@ -198,15 +224,31 @@ def checked_inputs(plan: Plan, inputs: dict[str, Any]) -> dict[str, Any]:
     return inputs
 
 
+def _check_key(business_key: str | None) -> None:
+    if business_key is not None and not 0 < len(business_key) <= MAX_KEY:
+        message = f"business_key has {len(business_key)} characters; expected 1 to {MAX_KEY}, for example 'order-4711'."
+        raise InvalidInput(message, errors=[{"path": "business_key", "message": message}])
+
+
+def _known(definition: WorkflowDefinition, business_key: str | None) -> str | None:
+    """The id of the run that was started with this key."""
+    if business_key is None:
+        return None
+    found = Run.objects.filter(definition=definition, business_key=business_key).values_list("public_id", flat=True)
+    return next((str(public_id) for public_id in found), None)
+
+
 def _insert(
     actor: Actor, version: WorkflowVersion, definition: WorkflowDefinition, inputs: dict[str, Any], mode: str,
-    retry_of: Run | None = None,
+    seconds: float | None = None, retry_of: Run | None = None, business_key: str | None = None,
 ) -> Run:  # fmt: skip
     run = Run(
         definition=definition, version=version, inputs=inputs, counters={}, mode=mode, retry_of=retry_of,
-        started_by_id=actor.pk, created_at=database.now(), engine_abi=version.engine_abi,
+        started_by_id=actor.pk, created_at=database.now(), engine_abi=version.engine_abi, business_key=business_key,
     )  # fmt: skip
+    deadlines.arm(run, seconds)
     run.save(force_insert=True)
+    deadlines.keep_timer(run)
     return run
 
 
@@ -239,4 +281,6 @@ def _with_children(row: Run) -> set[str]:
     return {parent for parent in children if parent}
 
 
-__all__ = ["pause_run", "resume_run", "retry_run", "start_run", "stop_run", "stop_workflow"]
+__all__ = [
+    "checked_inputs", "pause_run", "resume_run", "retry_run", "start_run", "stop_run", "stop_workflow", "version_of",
+]  # fmt: skip

@@ -75,7 +75,12 @@ class Version(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Value):
-    """One task of a run as the graph shows it. `kind`, `label` and `uses` come from the definition."""
+    """One task of a run as the graph shows it. `kind`, `label` and `uses` come from the definition.
+
+    `max_cycle` is the limit in force (0: none; None: made while running) and `max_cycle_from` who set it: `task`,
+    `code`, `workflow` or `engine`. `cycle_count` counts against it. `item` is the place, from 1, of what a map step
+    made for one of its items.
+    """
 
     id: str
     kind: str
@@ -88,6 +93,10 @@ class Task(Value):
     error: str | None
     iteration: int
     attempt: int
+    max_cycle: int | None
+    max_cycle_from: str | None
+    cycle_count: int
+    item: int | None
     version: int
     started_at: datetime | None
     ended_at: datetime | None
@@ -129,9 +138,49 @@ class Run(Value):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    deadline_at: datetime | None = None
+    business_key: str | None = None
+    min_seq: int = 1
     tasks: tuple[Task, ...] = ()
     children: tuple[Child, ...] = ()
     definition: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule(Value):
+    """A workflow that starts by the clock. `upcoming` are its next times, also while it is not enabled."""
+
+    id: str
+    workflow: str
+    cron: str
+    zone: str
+    inputs: dict[str, Any]
+    enabled: bool
+    missed: str
+    next_at: datetime | None
+    upcoming: tuple[datetime, ...]
+    last_at: datetime | None
+    last_run: str | None
+    problem: str
+    created_by: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger(Value):
+    """An address that starts a workflow. Only the answer that made it holds the `secret`."""
+
+    id: str
+    workflow: str
+    name: str
+    signed: bool
+    prefix: str
+    path: str
+    enabled: bool
+    last_used_at: datetime | None
+    created_by: str
+    created_at: datetime
+    secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,10 +223,18 @@ class Event(Value):
 
 @dataclass(frozen=True, slots=True)
 class EventPage(Value):
-    """Consecutive events; `last_seq` is the run's newest, which may lie beyond this page."""
+    """Consecutive events; `last_seq` is the run's newest, which may lie beyond this page, `min_seq` the oldest that
+    is still here. `reload`: what follows the asked one is gone, so fetch the run and go on from its `seq`.
+    """
 
     results: tuple[Event, ...]
     last_seq: int
+    min_seq: int = 1
+    reload: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        shown = {"results": plain(self.results), "last_seq": self.last_seq}
+        return shown | ({"min_seq": self.min_seq, "reload": True} if self.reload else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +313,10 @@ class TaskDetail(Value):
     error: str | None
     iteration: int
     attempt: int
+    max_cycle: int | None
+    max_cycle_from: str | None
+    cycle_count: int
+    item: int | None
     version: int
     started_at: datetime | None
     ended_at: datetime | None

@@ -11,10 +11,12 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from engine.core.state import FINAL_RUN_STATUSES
 from engine.runs import outgoing  # noqa: F401  tables of the same app, in a module of their own
+from engine.runs.automatic import WorkflowSchedule as WorkflowSchedule
+from engine.runs.automatic import WorkflowTrigger as WorkflowTrigger
 from engine.runs.fields import JsonText
 
 CASCADE, PROTECT, SET_NULL = models.CASCADE, models.PROTECT, models.SET_NULL
@@ -98,6 +100,7 @@ class Blob(models.Model):
     media_type = models.CharField(max_length=100, default="application/json")
     content = models.BinaryField()
     created_at = models.DateTimeField()
+    unreferenced_at = models.DateTimeField(null=True, db_index=True)
 
     def __str__(self) -> str:
         return f"{self.media_type}, {self.size} bytes"
@@ -106,7 +109,7 @@ class Blob(models.Model):
 class Run(models.Model):
     """One execution of a version. Its row is the lock under which everything of the run changes.
 
-    `seq` is the number of its newest event; `counters` is what the core remembers beside the tasks.
+    `seq` is the number of its newest event, `min_seq` of the oldest that is still here; `counters` is what the core remembers beside the tasks.
     """
 
     workflow_path: ClassVar = "definition"
@@ -118,6 +121,7 @@ class Run(models.Model):
     reason = models.TextField(null=True, blank=True)
     mode = models.CharField(max_length=8, default="live")
     seq = models.PositiveBigIntegerField(default=0)
+    min_seq = models.PositiveBigIntegerField(default=1)
     inputs = JsonText()
     counters = JsonText()
     paused = models.BooleanField(default=False)
@@ -138,14 +142,24 @@ class Run(models.Model):
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True)
+    business_key = models.CharField(max_length=200, null=True, blank=True)
 
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["definition", "business_key"], name="engine_run_business_key")
+        ]
         indexes: ClassVar = [
             models.Index(fields=["-created_at", "-id"], name="engine_run_newest"),
             models.Index(fields=["definition", "-created_at", "-id"], name="engine_run_of_workflow"),
             models.Index(
                 fields=["status", "id"], name="engine_run_live", condition=~Q(status__in=sorted(FINAL_RUN_STATUSES))
+            ),
+            models.Index(
+                fields=["ended_at"],
+                name="engine_run_untrimmed",
+                condition=Q(ended_at__isnull=False, min_seq__lte=F("seq")),
             ),
         ]
 
@@ -241,6 +255,7 @@ class Attempt(models.Model):
             models.Index(fields=["run", "priority", "id"], name="engine_attempt_next", condition=Q(state="dispatched")),
             models.Index(fields=["priority", "id"], name="engine_attempt_outbox", condition=Q(state="dispatched")),
             models.Index(fields=["lease_until"], name="engine_attempt_lease", condition=Q(state="claimed")),
+            models.Index(fields=["result_blob"], name="engine_attempt_blob", condition=Q(result_blob__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -379,9 +394,12 @@ class FeedbackDecision(models.Model):
 
 
 class Timer(models.Model):
-    """Something that is due later. `token` is the version of the task it belongs to; an older one is void."""
+    """Something that is due later. `token` is the version of the task it belongs to; an older one is void.
 
-    RETRY: ClassVar = "retry"
+    A run's deadline belongs to no task.
+    """
+
+    RETRY, DEADLINE = "retry", "run_deadline"
 
     run = models.ForeignKey(Run, on_delete=CASCADE, related_name="timers")
     task = models.ForeignKey(RunTask, null=True, on_delete=CASCADE, related_name="timers", db_index=False)

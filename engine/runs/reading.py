@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,12 +11,14 @@ from django.db.models import CharField, Q, QuerySet
 from django.db.models.functions import Cast
 
 from engine.access import Actor, policy
-from engine.core.errors import InvalidInput, NotFound, UnknownTask
+from engine.core.errors import DefinitionError, InvalidInput, NotFound, UnknownTask
+from engine.core.kinds import item_task
+from engine.core.plan import PlanTask
 from engine.core.state import RUN_STATUSES
 from engine.runs import data, database, inbox, paging, values
 from engine.runs.models import Attempt, FeedbackRequest, Run, RunEvent, RunTask
 from engine.runs.outgoing import ChildRun
-from engine.runs.plans import document_of
+from engine.runs.plans import document_of, plan_of
 from engine.runs.workflows import as_uuid, find
 
 MAX_EVENTS = 1_000
@@ -92,12 +94,14 @@ def run_status(actor: Actor, run: str) -> data.RunStatus:
 
 
 def events_after(actor: Actor, run: str, after: int = 0, limit: int = 500) -> data.EventPage:
-    """Up to `limit` events that follow number `after`, in order and without gaps."""
+    """Up to `limit` events that follow number `after`, in order and without gaps; none of them when one is gone."""
     row = find_run(actor, "run.view", run)
+    if max(0, after) + 1 < row.min_seq:
+        return data.EventPage((), row.seq, row.min_seq, reload=max(0, after) < row.seq)
     size = max(1, min(limit, MAX_EVENTS))
     found = RunEvent.objects.filter(run_id=row.pk, seq__gt=max(0, after)).order_by("seq")[:size]
     events = tuple(_events(found))
-    return data.EventPage(events, max(row.seq, events[-1].seq if events else 0))
+    return data.EventPage(events, max(row.seq, events[-1].seq if events else 0), row.min_seq)
 
 
 def task_detail(actor: Actor, run: str, task_id: str) -> data.TaskDetail:
@@ -107,7 +111,14 @@ def task_detail(actor: Actor, run: str, task_id: str) -> data.TaskDetail:
     if task is None:
         raise UnknownTask(task_id, list(RunTask.objects.filter(run=row).values_list("key", flat=True)[:10]))
     drawn = _drawn(document_of(row.version_id))
-    shown = _task(task, drawn).as_dict() | {"started_at": task.started_at, "ended_at": task.ended_at}
+    family = RunTask.objects.filter(Q(parent=task.parent) | Q(key=task.parent), run=row).only(
+        "key", "parent", "iteration"
+    )
+    items = _items(family if task.parent else (), drawn)
+    shown = _task(task, drawn, _planned(row.version_id), items).as_dict() | {
+        "started_at": task.started_at,
+        "ended_at": task.ended_at,
+    }
     attempts = Attempt.objects.filter(task=task).order_by("number")
     asked = inbox.rows().filter(task=task).order_by("pk")
     events = RunEvent.objects.filter(run_id=row.pk, task_id=task_id).order_by("-seq")[:TASK_EVENTS]
@@ -181,7 +192,8 @@ def _run(
         retry_of=str(row.retry_of.public_id) if row.retry_of else None,
         parent=str(row.parent.public_id) if row.parent else None, parent_task=row.parent_task,
         started_by=row.started_by.get_username() if row.started_by else "system", created_at=row.created_at,
-        started_at=row.started_at, ended_at=row.ended_at, tasks=tasks, children=children, definition=definition,
+        started_at=row.started_at, ended_at=row.ended_at, deadline_at=row.deadline_at,
+        business_key=row.business_key, min_seq=row.min_seq, tasks=tasks, children=children, definition=definition,
     )  # fmt: skip
 
 
@@ -194,16 +206,47 @@ def _tasks(row: Run, document: dict[str, Any]) -> tuple[data.Task, ...]:
     order = {task_id: place for place, task_id in enumerate(drawn)}
     rows = RunTask.objects.filter(run=row).defer("result", "result_blob", "memory")
     tasks = sorted(rows, key=lambda task: (order.get(task.key, len(order)), task.pk))
-    return tuple(_task(task, drawn) for task in tasks)
+    planned, items = _planned(row.version_id), _items(tasks, drawn)
+    return tuple(_task(task, drawn, planned, items) for task in tasks)
 
 
-def _task(row: RunTask, drawn: dict[str, dict[str, Any]]) -> data.Task:
-    node = drawn.get(row.key, {})
+def _planned(version_id: int) -> Mapping[str, PlanTask]:
+    """The tasks with their settings in force. A run whose version no longer compiles can still be looked at."""
+    try:
+        return plan_of(version_id).tasks
+    except DefinitionError:
+        return {}
+
+
+def _items(rows: Iterable[RunTask], drawn: dict[str, dict[str, Any]]) -> dict[str, int]:
+    """Which item, from 1, a task that a map step made is for."""
+    maps, made = [], set()
+    for row in rows:
+        if row.parent:
+            made.add(row.key)
+        elif drawn.get(row.key, {}).get("kind") == "map":
+            maps.append(row)
+    found: dict[str, int] = {}
+    for row in maps if made else ():
+        for iteration in range(1, row.iteration + 1):
+            for place in range(len(made)):
+                if (key := item_task(row.key, iteration, place)) not in made:
+                    break
+                found[key] = place + 1
+    return found
+
+
+def _task(
+    row: RunTask, drawn: dict[str, dict[str, Any]], planned: Mapping[str, PlanTask], items: dict[str, int]
+) -> data.Task:
+    node, settings = drawn.get(row.key, {}), planned.get(row.key)
     return data.Task(
         id=row.key, kind=node.get("kind", "task"), label=node.get("label") or row.key,
         uses=row.uses or node.get("uses"), parent=row.parent, status=row.status, outcome=row.outcome,
-        reason=row.reason, error=row.error, iteration=row.iteration, attempt=row.attempt, version=row.version,
-        started_at=row.started_at, ended_at=row.ended_at,
+        reason=row.reason, error=row.error, iteration=row.iteration, attempt=row.attempt,
+        max_cycle=settings.max_cycle if settings else None,
+        max_cycle_from=settings.max_cycle_from if settings else None, cycle_count=row.cycle_count,
+        item=items.get(row.key), version=row.version, started_at=row.started_at, ended_at=row.ended_at,
     )  # fmt: skip
 
 

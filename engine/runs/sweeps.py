@@ -13,7 +13,7 @@ from typing import NamedTuple
 from django.db.models import F, Q, QuerySet
 
 from engine.core import news as n
-from engine.runs import database
+from engine.runs import database, deadlines
 from engine.runs.ledger import Locked, Refused, Unit, change, may_ring, token_of
 from engine.runs.models import Attempt, FeedbackRequest, Timer
 
@@ -37,7 +37,7 @@ class Waiting(NamedTuple):
 
 
 class DueTimers(NamedTuple):
-    """The timers of one run that are due: (row id, task, token) each."""
+    """The timers of one run that are due: (row id, task, token) each. The run's deadline names no task."""
 
     run_id: int
     timers: list[tuple[int, str, str]]
@@ -62,12 +62,14 @@ def fire(due: DueTimers) -> int:
             if Timer.objects.filter(pk=pk, fired_at=None).update(fired_at=unit.moment) != 1:
                 continue
             fired += 1
-            if may_ring(unit.plan, unit.state, key) and token_of(unit.state, key) == token:
+            if not key:
+                deadlines.ring(unit)
+            elif may_ring(unit.plan, unit.state, key) and token_of(unit.state, key) == token:
                 unit.tell(n.TimerRang(key, unit.at))
         return fired
 
     try:
-        return change(due.run_id, step, keys=tuple(key for _, key, _ in due.timers), skip_locked=True)
+        return change(due.run_id, step, keys=tuple(key for _, key, _ in due.timers if key), skip_locked=True)
     except (Locked, Refused):
         return 0
 

@@ -87,9 +87,11 @@ def place(value: Any, text: str | None = None) -> tuple[Any, str | None]:
         return value, None
     content = text.encode()
     digest = hashlib.sha256(content).hexdigest()
+    # One that exists is taken into use again, so that retention does not delete it at this very moment.
     Blob.objects.bulk_create(
-        [Blob(sha256=digest, size=len(content), content=content, created_at=timezone.now())], ignore_conflicts=True
-    )
+        [Blob(sha256=digest, size=len(content), content=content, created_at=timezone.now())],
+        update_conflicts=True, unique_fields=["sha256"], update_fields=["unreferenced_at"],
+    )  # fmt: skip
     return None, digest
 
 

@@ -22,8 +22,9 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from engine.runs import attempts, children, database, inbox, leases, sweeps
+from engine.runs import attempts, children, database, inbox, leases, retention, schedules, sweeps
 from engine.runs.models import SchedulerBeat, WorkerInstance
+from engine.workers.clock import ClockGuard
 from engine.workers.postman import Postman
 from engine.workers.wire import Sender, depth
 
@@ -35,6 +36,8 @@ IDLE_SECONDS = 1.0
 BUSY_SECONDS = 0.05
 WATCH_SECONDS = 2.0
 TRIM_SECONDS = 600.0
+RETENTION_SECONDS = 3600.0
+RUNS_AT_ONCE = 5
 KEPT = timedelta(days=1)
 BATCH = 100
 EPOCH_KEY = "graflow:epoch"
@@ -45,11 +48,12 @@ class Engine:
 
     def __init__(self) -> None:
         self.boot_id = str(uuid.uuid4())
+        self.clock = ClockGuard()
         self._stop = threading.Event()
         self._sender = Sender()
         self._redis: Redis = Redis.from_url(settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
         self._epoch: str | None = None
-        self._next_watch = self._next_trim = 0.0
+        self._next_watch = self._next_trim = self._next_retention = 0.0
 
     def stop(self) -> None:
         self._stop.set()
@@ -67,20 +71,36 @@ class Engine:
 
     def round(self) -> bool:
         """Everything once; whether there may be more to do at once."""
-        now = time.monotonic()
+        now, work = time.monotonic(), 0
         if now >= self._next_watch:
             self._next_watch = now + WATCH_SECONDS
+            self.clock.look()
             self._beat()
             self._watch_epoch()
             self._resend()
+            work += sum(_each(children.sweep, children.to_follow()))
         if now >= self._next_trim:
             self._next_trim = now + TRIM_SECONDS
             _trim()
-        work = sum(_each(sweeps.fire, sweeps.due_timers()))
-        work += _told("whose lease was over", sum(_each(leases.reap, leases.overdue())))
+        work += sum(_each(sweeps.fire, sweeps.due_timers()))
+        work += _told("whose lease was over", self._reap())
         work += sum(_each(inbox.expire, sweeps.overdue_feedback()))
-        work += sum(_each(children.sweep, children.to_follow()))
+        work += sum(_each(schedules.fire, schedules.due()))
+        if now >= self._next_retention:
+            work += self._forget(now)
         return self._relay() or work > 0
+
+    def _reap(self) -> int:
+        overdue = leases.overdue()
+        return sum(_each(leases.reap, overdue)) if overdue and self.clock.may_reap() else 0
+
+    def _forget(self, now: float) -> int:
+        """Trim some runs; when none is left, sweep the rest and be quiet for an hour."""
+        trimmed = _each(retention.trim, retention.due(limit=RUNS_AT_ONCE))
+        if not any(trimmed):
+            self._next_retention = now + RETENTION_SECONDS
+            retention.sweep()
+        return sum(trimmed)
 
     def _guarded(self, work: Callable[[], Any]) -> Any:
         try:

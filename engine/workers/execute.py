@@ -57,7 +57,7 @@ def execute(attempt_id: int, nonce: str, worker: str) -> bool:
     queue = claim.task.queue
     taker = Taker(
         worker=worker, job=attempt_id, most=TOGETHER, is_short=_is_short,
-        can=lambda task: task.queue == queue and not kinds.is_inline(task) and (task.uses or task.id) in registry.tasks(),
+        can=lambda task: task.queue == queue and _is_known(task),
     )  # fmt: skip
     until = time.monotonic() + GO_ON_SECONDS
     claims = [claim]
@@ -65,6 +65,11 @@ def execute(attempt_id: int, nonce: str, worker: str) -> bool:
         done = [(claim, carry_out_claim(claim)) for claim in claims]
         claims = _record(done, taker if time.monotonic() < until else None)
     return True
+
+
+def _is_known(task: PlanTask) -> bool:
+    """Whether this worker could carry the task out."""
+    return task.kind == "http" or (not kinds.is_inline(task) and (task.uses or task.id) in registry.tasks())
 
 
 class Overdue(BaseException):

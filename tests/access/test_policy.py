@@ -15,7 +15,7 @@ EXPECTED = {
     "viewer": SEES,
     "reviewer": SEES | {"feedback.answer"},
     "designer": SEES | {"workflow.edit", "workflow.publish", "run.start_test"},
-    "operator": SEES | {"run.start", "run.start_test", "run.control", "monitor.view"},
+    "operator": SEES | {"run.start", "run.start_test", "run.control", "automation.edit", "monitor.view"},
     "admin": set(policy.ACTIONS) - {"feedback.answer"},
 }
 

@@ -15,6 +15,7 @@ from django_vite.core.exceptions import DjangoViteAssetNotFoundError
 from engine.access import policy
 from engine.runs import api
 from engine.runs.data import FeedbackItem, Run, Workflow
+from engine.runs.models import Run as RunRow
 from tests.access.people import person
 
 from .conftest import ASK, browser
@@ -179,6 +180,22 @@ def test_the_run_page_brings_the_run_with_its_graph(boss: User, run: Run) -> Non
     assert data["run"]["id"] == run.id
     assert data["run"]["definition"]["tasks"][0]["id"] == "ask"
     assert data["can"] == {"control": True, "run": True, "answer": True}
+
+
+def test_the_run_page_knows_the_limit_in_force_of_each_task(boss: User, run: Run) -> None:
+    answer = browser(boss).get(reverse("run", args=[run.id]))
+    (ask,) = page_data(answer)["run"]["tasks"]
+    assert (ask["max_cycle"], ask["max_cycle_from"], ask["cycle_count"]) == (10, "engine", 0)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("stalled", "nothing could go on"), ("a_b said: no_way", "a_b said: no_way")],
+)
+def test_a_reason_is_told_in_words(boss: User, run: Run, reason: str, words: str) -> None:
+    RunRow.objects.filter(public_id=run.id).update(status="failed", reason=reason)
+    assert words in text(browser(boss).get(reverse("home")))
+    assert words in text(browser(boss).get(reverse("runs")))
 
 
 def test_the_editor_page_says_what_this_person_may(workflow: Workflow, db: Any) -> None:

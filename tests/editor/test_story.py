@@ -130,6 +130,9 @@ def addresses(stack: Stack, page: Page) -> dict[str, str]:
     )
     item = stack.call("GET", f"/api/v1/feedback/?run={run['id']}", token=token).body["results"][0]
     workflow = f"/workflows/{run['workflow']}/"
+    daily = {"cron": "30 7 * * *", "inputs": {"topic": "clocks"}}
+    for what, made in (("schedules", daily), ("triggers", {"name": "The shop"})):
+        stack.call("POST", f"/api/v1{workflow}{what}/", made, token=token, Idempotency_Key="pictures")
     return {
         "home": "/", "workflows": "/workflows/", "new": "/workflows/new/", "workflow": workflow,
         "editor": f"{workflow}edit/", "runs": "/runs/", "run": f"/runs/{run['id']}/",
@@ -167,3 +170,69 @@ def test_a_phone_shows_pages_without_sideways_scrolling(stack: Stack, signed_in:
         if page.evaluate("() => document.documentElement.scrollWidth > window.innerWidth"):
             wide.append(name)
     assert not wide
+
+
+def typed(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def add_by_keyboard(page: Page, first: str, words: str, task_id: str) -> None:
+    """A further step, by the quick add that key `first` opens."""
+    typed(page, first)
+    expect(page.get_by_role("combobox", name="Add a step")).to_be_focused()
+    page.keyboard.type(words)
+    typed(page, "Enter")
+    expect(node(page, task_id)).to_be_visible()
+
+
+def test_a_loop_is_drawn_run_rejected_and_approved_by_keyboard_alone(stack: Stack, signed_in: Callable[..., Page]):
+    page = signed_in()
+    typed(page, "g", "w")
+    page.wait_for_url("**/workflows/")
+    page.goto("/workflows/new/")
+    page.keyboard.type("By keyboard")
+    typed(page, "Enter")
+    page.wait_for_url("**/edit/")
+    expect(page.get_by_text("Begin with a first step")).to_be_visible()
+
+    add_by_keyboard(page, "/", "take text", "take_text")
+    expect(page.get_by_test_id("problem")).to_contain_text("Nothing fills the parameter")
+    typed(page, "Enter")  # to the settings: the parameter that nothing fills is the first thing there
+    field = page.get_by_role("complementary", name="Settings").get_by_label(re.compile("^Text")).last
+    expect(field).to_be_focused()
+    page.keyboard.type("Otters float.")
+    typed(page, "Escape")
+    add_by_keyboard(page, "Tab", "approval", "approval")
+    add_by_keyboard(page, "Tab", "count words", "count_words")
+    typed(page, "ArrowLeft", "c", "ArrowLeft", "Enter")
+    loop = page.get_by_role("dialog", name="This wire goes round")
+    expect(loop.get_by_label("At most this many executions")).to_be_focused()
+    typed(page, "2", "Enter")
+    expect(loop).to_be_hidden()
+    expect(page.get_by_test_id("save-state")).to_have_text("Saved", timeout=10_000)
+
+    typed(page, "Control+Enter")
+    expect(page.get_by_role("button", name="Publish and start")).to_be_focused()
+    typed(page, "Enter")
+    page.wait_for_url("**/runs/*/")
+    expect(node(page, "approval", status="feedback_required")).to_be_visible(timeout=15_000)
+    run = page.url
+
+    typed(page, "g", "i")
+    page.wait_for_url("**/inbox/")
+    expect(page.get_by_text("goes back to “Take text”, iteration 2 of 2")).to_be_visible()
+    typed(page, "r")
+    page.keyboard.type("Once more")
+    typed(page, "Control+Enter")
+    expect(page.get_by_text("Rejected: Do you approve this?")).to_be_visible()
+    page.goto(run)
+    expect(node(page, "approval", status="feedback_required", iteration="2")).to_be_visible(timeout=15_000)
+    typed(page, "g", "i")
+    page.wait_for_url("**/inbox/")
+    expect(page.get_by_text("all 2 iterations are used: the run ends as rejected")).to_be_visible()
+    typed(page, "a")
+    expect(page.get_by_text("Approved: Do you approve this?")).to_be_visible()
+    page.goto(run)
+    expect(page.get_by_test_id("run-status")).to_contain_text("Succeeded", timeout=15_000)
+    assert not page.complaints, page.complaints  # type: ignore[attr-defined]

@@ -7,7 +7,8 @@ from asgiref.sync import sync_to_async
 
 from engine.live import consumers, hub
 from engine.live.announcer import announcer
-from engine.runs import api
+from engine.runs import api, retention
+from engine.runs.models import Run
 
 from .conftest import decide
 from .sockets import Socket, as_program
@@ -153,3 +154,17 @@ async def test_a_talkative_client_is_let_go(boss, run):
     for _ in range(consumers.MAX_FRAMES_PER_SECOND + 1):
         await socket.say({"ack": 0})
     assert await socket.close_code() == 4429
+
+
+async def test_who_asks_for_archived_events_is_told_to_reload(boss, run, settings, tmp_path):
+    settings.GRAFLOW_ARCHIVE_DIR = tmp_path
+
+    def archived() -> None:
+        api.stop_run(boss, run)
+        assert retention.trim(Run.objects.get(public_id=run).pk)
+
+    await sync_to_async(archived)()
+    socket = await as_program(f"/ws/runs/{run}/?after=0", boss)
+    assert await socket.open()
+    assert (await socket.frame())["type"] == "reload"
+    await socket.leave()

@@ -21,8 +21,9 @@ from .calls import API, ASK, Caller, problem
 
 pytestmark = pytest.mark.django_db
 
-OPEN = {"login/", "admin/login/", "healthz", "readyz", "setup/x/", "static/x", "favicon.ico"}
-"""The only addresses that answer somebody who is not signed in."""
+NO_HOOK = "hooks/00000000-0000-4000-8000-000000000000/"
+OPEN = {"login/", "admin/login/", "healthz", "readyz", "setup/x/", "static/x", "favicon.ico", NO_HOOK}
+"""The only addresses that answer somebody who is not signed in. A hook says that it wants POST, and then its secret."""
 
 
 def addresses(patterns: list[Any] | None = None, before: str = "") -> Iterator[str]:
@@ -110,6 +111,7 @@ CALLS = {
     "run.view": ("GET", "runs/{run}/"),
     "run.start": ("POST", "runs/"),
     "run.control": ("POST", "runs/{run}/stop/"),
+    "automation.edit": ("POST", "workflows/{workflow}/schedules/"),
     "feedback.view": ("GET", "feedback/{feedback}/"),
     "feedback.answer": ("POST", "feedback/{feedback}/answer/"),
     "audit.view": ("GET", "audit/"),
@@ -117,6 +119,7 @@ CALLS = {
 BODIES = {
     "workflow.edit": lambda ids: {"name": "Other", "document": ASK},
     "run.start": lambda ids: {"workflow": ids["workflow"]},
+    "automation.edit": lambda ids: {"cron": "30 7 * * *"},
     "feedback.answer": lambda ids: {"decision": "approve"},
 }
 

@@ -1,5 +1,8 @@
 import pytest
 
+from engine.runs import admission, retention
+from engine.runs.models import Run
+
 from .calls import ASK, problem
 
 
@@ -91,6 +94,36 @@ def test_runs_are_filtered(boss, published, run):
 def test_a_workflow_without_a_version_cannot_run(boss):
     made = boss.post("workflows/", {"name": "Draft only", "document": ASK}).json()
     assert boss.post("runs/", {"workflow": made["id"]}).status_code in (409, 422)
+
+
+def test_a_start_may_name_a_deadline(boss, published):
+    started = boss.post("runs/", {"workflow": published["id"], "deadline": 60}).json()
+    assert started["deadline_at"] > started["created_at"]
+    problem(boss.post("runs/", {"workflow": published["id"], "deadline": 0}), 422, "invalid_input")
+
+
+def test_a_second_start_with_a_business_key_answers_with_the_first_run(boss, published):
+    body = {"workflow": published["id"], "business_key": "order-1"}
+    assert boss.post("runs/", body).json()["id"] == boss.post("runs/", body).json()["id"]
+    problem(boss.post("runs/", {**body, "business_key": "x" * 201}), 422, "invalid_input")
+
+
+def test_a_full_engine_says_when_to_come_back(boss, published, run, settings):
+    admission.forget()
+    settings.GRAFLOW_MAX_ACTIVE_RUNS = 1
+    refused = boss.post("runs/", {"workflow": published["id"]})
+    problem(refused, 429, "engine_full")
+    assert int(refused["Retry-After"]) > 0
+
+
+def test_archived_events_answer_with_a_reload(boss, run, settings, tmp_path):
+    settings.GRAFLOW_ARCHIVE_DIR = tmp_path
+    seq = boss.post(f"runs/{run['id']}/stop/").json()["seq"]
+    retention.trim(Run.objects.get(public_id=run["id"]).pk)
+    answer = boss.get(f"runs/{run['id']}/events/", after=0).json()
+    assert answer == {"results": [], "last_seq": seq, "min_seq": seq + 1, "reload": True}
+    assert boss.get(f"runs/{run['id']}/").json()["seq"] == seq
+    assert boss.get(f"runs/{run['id']}/events/", after=seq).json() == {"results": [], "last_seq": seq}
 
 
 @pytest.mark.parametrize("inputs", [[], "x", 3])

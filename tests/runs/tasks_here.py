@@ -10,3 +10,8 @@ from engine import task
 @task(name="test.echo", max_retries=2)
 def echo(value: Any = None) -> Any:
     return value
+
+
+@task(name="test.thrice", max_cycle=3)
+def thrice(value: Any = None) -> Any:
+    return value

@@ -94,6 +94,32 @@ def test_lists_ask_the_database_no_more_for_more_rows(driver: Driver) -> None:
     assert queries(1) == queries(6)
 
 
+def test_a_snapshot_tells_the_limit_in_force_and_who_set_it(driver: Driver) -> None:
+    drawn = [
+        task("a", max_cycle=2),
+        task("b", uses="test.thrice"),
+        task("c", uses="test.thrice", max_cycle=0),
+        task("d"),
+    ]
+    drawn[2] |= {"converge": 0.1}
+    edges = [{"source": name, "target": name, "loop": True} for name in "abc"]
+
+    def limits(**more: Any) -> dict[str, tuple[int | None, str | None]]:
+        body = document(drawn, edges)
+        run = driver.start(body | {"defaults": body["defaults"] | more})
+        return {one.id: (one.max_cycle, one.max_cycle_from) for one in api.get_run(driver.boss, run.id).tasks}
+
+    assert limits() == {"a": (2, "task"), "b": (3, "code"), "c": (0, "task"), "d": (10, "engine")}
+    assert limits(max_cycle=7)["d"] == (7, "workflow")
+
+
+def test_a_snapshot_counts_what_counts_against_the_limit(driver: Driver) -> None:
+    run = driver.start(document([task("a", uses="test.thrice")], [{"source": "a", "target": "a", "loop": True}]))
+    run.work("a")
+    shown = api.task_detail(driver.boss, run.id, "a")
+    assert (shown.iteration, shown.cycle_count, shown.max_cycle) == (2, 1, 3)
+
+
 def test_roles_and_restricted_workflows(driver: Driver) -> None:
     viewer, outsider = person("vera", "viewer"), person("otto", "viewer", "operator", "reviewer")
     run = driver.start(ASK)

@@ -54,3 +54,13 @@ def test_an_empty_map_goes_on_with_an_empty_list(driver: Driver) -> None:
     run = driver.start(MAPPED, items=[])
     assert (run.task("all").result, [a.key for a in Attempt.objects.all()]) == ([], ["after"])
     api.stop_run(driver.boss, run.id)
+
+
+def test_what_a_map_made_says_which_item_it_is_for(driver: Driver) -> None:
+    run = driver.start(MAPPED, items=["x", "y", "z"])
+    shown = {task.id: task.item for task in api.get_run(driver.boss, run.id).tasks}
+    assert (shown.pop("all"), shown.pop("after"), sorted(shown.values())) == (None, None, [1, 2, 3])
+    for key in [attempt.key for attempt in run.open()]:
+        assert api.task_detail(driver.boss, run.id, key).item == shown[key]
+        run.work(key, value=shown[key])
+    assert run.task("all").result == [1, 2, 3]

@@ -13,6 +13,7 @@ from django.utils import timezone
 from redis import Redis
 
 from engine.runs.models import Attempt, SchedulerBeat
+from engine.runs.models import Run as RunRow
 from engine.workers.engine import EPOCH_KEY, Engine
 from engine.workers.jobs import run_attempt
 from engine.workers.wire import celery_queue
@@ -104,3 +105,15 @@ def test_an_idle_engine_asks_little(driver: Driver, redis: Redis, django_assert_
     with django_assert_max_num_queries(5):
         engine.round()
     assert reap() == 0
+
+
+def test_the_engine_trims_what_was_kept_long_enough(driver: Driver, redis: Redis, settings: Any, tmp_path: Any) -> None:
+    settings.GRAFLOW_ARCHIVE_DIR = tmp_path
+    run = driver.start(GREET)
+    run.work("greet")
+    RunRow.objects.update(ended_at=timezone.now() - timedelta(days=31))
+    engine = Engine()
+    assert engine.round()
+    assert run.row.min_seq == run.row.seq + 1
+    engine.round()
+    assert engine._next_retention > 0

@@ -63,6 +63,7 @@ export type Answer = {
 const at = (id: string) => encodeURIComponent(id);
 
 export const workflows = {
+  list: (limit = 200): Promise<Result<Listed<Workflow>>> => request('GET', `workflows/${query({ limit })}`),
   get: (id: string): Promise<Result<Workflow>> => request('GET', `workflows/${at(id)}/`),
   saveDraft: (
     id: string,

@@ -11,7 +11,7 @@ import { Dialogs } from './dialogs';
 import { type Draft, keepDraft } from './draft';
 import { createEditor, type Editor, type EditorPage } from './editor';
 import { Inspector } from './Inspector';
-import { chosenEnd, onKey, openQuickAdd } from './keys';
+import { chosenEnd, onKey, onPageKey, openQuickAdd } from './keys';
 import { Outline } from './Outline';
 import { Palette } from './Palette';
 import { Problems } from './Problems';
@@ -58,7 +58,11 @@ function Layout() {
     setTimeout(() => stage.current?.focus({ preventScroll: true }), 0);
   }, []);
   const openSettings = useCallback(() => {
-    document.querySelector<HTMLElement>('.inspector-section :is(input, textarea, select)')?.focus();
+    // What is wrong comes first: that is why most people go there.
+    const wrong = document.querySelector<HTMLElement>('.inspector-section [aria-invalid="true"]');
+    (
+      wrong ?? document.querySelector<HTMLElement>('.inspector-section :is(input, textarea, select)')
+    )?.focus();
   }, []);
   useCanvasKeys(editor, fit, openSettings);
   useClipboard(editor);
@@ -231,8 +235,16 @@ function useCanvasKeys(editor: Editor, fit: () => void, openSettings: () => void
       const { target } = event;
       if (event.defaultPrevented || document.querySelector('dialog[open], .quick')) return;
       const isMod = event.ctrlKey || event.metaKey;
-      if (isTyping(target)) return;
       const element = target instanceof HTMLElement ? target : document.body;
+      if (isMod && onPageKey(editor, event)) {
+        event.preventDefault();
+        return;
+      }
+      if (event.key === 'Escape' && element.closest('.inspector')) {
+        document.querySelector<HTMLElement>('.canvas-stage')?.focus();
+        return;
+      }
+      if (isTyping(target)) return;
       const isOurs = element === document.body || element.closest('[data-keys]') !== null;
       // Undo works from every button; the other keys would surprise there.
       const isUndo = isMod && ['z', 'y'].includes(event.key.toLowerCase());

@@ -11,7 +11,7 @@ import {
   TextField,
   ValueOrExpression,
 } from './fields';
-import { wordsOf } from './kinds';
+import { withCode, wordsOf } from './kinds';
 
 type FormProps = {
   readonly schema: JsonSchema;
@@ -93,7 +93,7 @@ function PlainField({
     isRequired,
     error,
     extra,
-    ...(description ? { help: description } : {}),
+    ...(description ? { help: withCode(description) } : {}),
   };
   const placeholder =
     fallback === undefined || fallback === null

@@ -27,7 +27,8 @@ import {
   TextField,
   ValueOrExpression,
 } from './fields';
-import { HUMAN_KINDS } from './kinds';
+import { HUMAN_KINDS, withCode } from './kinds';
+import { ChildSettings, HttpSettings, NotifySettings } from './OutsideSettings';
 import type { Change, Errors, Part } from './parts';
 import { SchemaForm } from './SchemaForm';
 
@@ -46,6 +47,9 @@ export function StepSettings({ node, errors }: { node: GraphNode; errors: Errors
       {(kind === 'transform' || kind === 'branch') && <ValueSettings {...part} />}
       {kind === 'delay' && <DelaySettings {...part} />}
       {kind === 'map' && <MapSettings {...part} />}
+      {kind === 'http' && <HttpSettings {...part} />}
+      {kind === 'workflow' && <ChildSettings {...part} />}
+      {kind === 'notify' && <NotifySettings {...part} />}
       <Behaviour {...part} graph={graph} task={task} />
     </>
   );
@@ -68,7 +72,7 @@ function Parameters({ node, errors, change, names, task }: Part & { task: Catalo
     Object.keys(params).length === 0;
   return (
     <div className="inspector-section">
-      {task?.doc && <p className="inspector-doc">{summaryOf(task.doc)}</p>}
+      {task?.doc && <p className="inspector-doc">{withCode(summaryOf(task.doc))}</p>}
       <h3>Parameters</h3>
       {isEmpty && <p className="field-help">This task takes none.</p>}
       <SchemaForm
@@ -283,6 +287,9 @@ function ValueSettings({ node, errors, change, names }: Part) {
   );
 }
 
+/** Kinds that can fail in a way another try may mend. */
+const RETRIED: ReadonlySet<string> = new Set(['task', 'http', 'workflow']);
+
 function Behaviour({
   node,
   errors,
@@ -326,7 +333,7 @@ function Behaviour({
           onChange={(converge, merge) => change({ converge }, merge)}
         />
       </Fold>
-      {kindOf(node) === 'task' && (
+      {RETRIED.has(kindOf(node)) && (
         <Fold
           title="Failure and time"
           isOpen={['max_retries', 'retry_delay', 'timeout', 'on_error'].some(
@@ -339,7 +346,12 @@ function Behaviour({
             whole
             min={0}
             value={numberOf(fields.max_retries)}
-            placeholder={String(task?.defaults.max_retries ?? defaultOf(graph, 'max_retries', 3))}
+            placeholder={String(
+              // A run that failed once mostly fails again: another workflow is tried again only when asked for.
+              kindOf(node) === 'workflow'
+                ? 0
+                : (task?.defaults.max_retries ?? defaultOf(graph, 'max_retries', 3)),
+            )}
             onChange={(value) => change({ max_retries: value }, 'max_retries')}
           />
           <NumberField

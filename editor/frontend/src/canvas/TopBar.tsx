@@ -71,6 +71,8 @@ export function TopBar() {
           <button
             type="button"
             className="button"
+            title="Run (Ctrl Enter)"
+            aria-keyshortcuts="Control+Enter"
             onClick={() => editor.store.setState({ dialog: { type: 'run' } })}
           >
             <Play size={14} aria-hidden="true" />
@@ -81,6 +83,8 @@ export function TopBar() {
           <button
             type="button"
             className="button button--primary"
+            title="Publish (Ctrl Shift Enter)"
+            aria-keyshortcuts="Control+Shift+Enter"
             onClick={() => editor.store.setState({ dialog: { type: 'publish' } })}
           >
             <Rocket size={14} aria-hidden="true" />

@@ -46,7 +46,8 @@ function Shell({ title, children, actions, onClose, onSubmit }: ShellProps) {
   useEffect(() => {
     const element = dialog.current;
     element?.showModal();
-    element?.querySelector<HTMLElement>('.dialog-body :is(input, textarea, select)')?.focus();
+    const field = element?.querySelector<HTMLElement>('.dialog-body :is(input, textarea, select)');
+    (field ?? element?.querySelector<HTMLElement>('.dialog-actions .button--primary'))?.focus();
     return () => element?.close();
   }, []);
   const submit = (event: FormEvent) => {
@@ -393,7 +394,9 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['L', 'Select the whole cycle'],
   ['Shift T', 'Tidy'],
   ['F', 'Show everything'],
-  ['Esc', 'Select nothing; then Tab leaves the canvas'],
+  ['Esc', 'From the settings back to the canvas; there: select nothing, then Tab leaves it'],
+  ['Ctrl Enter', 'Run'],
+  ['Ctrl Shift Enter', 'Publish'],
 ];
 
 function KeysDialog({ onClose }: { onClose: () => void }) {

@@ -18,7 +18,7 @@ import * as edits from '../graph/edits';
 import { type Command, EMPTY_HISTORY, type History, perform, redo, undo } from '../graph/history';
 import { tidy } from '../graph/layout';
 import { type Analysis, analyse, connected, cycleOf } from '../graph/loops';
-import { findProblems, type Problem, type Target, targetOf } from '../graph/problems';
+import { findProblems, type Problem, sentence, type Target, targetOf } from '../graph/problems';
 
 export type Can = { readonly edit: boolean; readonly publish: boolean; readonly run: boolean };
 export type Found = Problem & { readonly target: Target };
@@ -181,7 +181,11 @@ export function createEditor(page: EditorPage, now: () => number = () => Date.no
 
     setServerProblems(problems: readonly Problem[]): void {
       const { graph, catalogue } = get();
-      const found = problems.map((problem) => ({ ...problem, target: targetOf(graph, problem.path) }));
+      const found = problems.map((problem) => ({
+        ...problem,
+        message: sentence(problem.message),
+        target: targetOf(graph, problem.path),
+      }));
       const local = located(graph, findProblems(graph, get().analysis, { uses: usesOf(catalogue) }));
       set({
         serverProblems: found,
@@ -316,8 +320,12 @@ export function createEditor(page: EditorPage, now: () => number = () => Date.no
     });
     const local = located(graph, findProblems(graph, analysis, { uses: usesOf(catalogue) }));
     const known = new Set([...graph.nodes, ...graph.edges, ...graph.groups].map((item) => item.id));
+    const found = new Set(local.map(({ code, path }) => `${code} ${path}`));
     const believed = (server ?? []).filter(
-      ({ code, target }) => !LOCAL_CODES.has(code) && (target.kind === 'workflow' || known.has(target.id)),
+      ({ code, path, target }) =>
+        !LOCAL_CODES.has(code) &&
+        !found.has(`${code} ${path}`) &&
+        (target.kind === 'workflow' || known.has(target.id)),
     );
     return { graph, analysis, problems: [...local, ...believed] };
   }

@@ -29,6 +29,19 @@ export function onKey(editor: Editor, event: KeyboardEvent, deeds: Deeds): boole
   return plainKey(editor, event, deeds);
 }
 
+/** Keys of the whole page, also while somebody types. */
+export function onPageKey(editor: Editor, event: KeyboardEvent): boolean {
+  const { can } = editor.store.getState();
+  if (event.key === 'Enter') {
+    if (event.shiftKey ? !can.publish : !can.run) return false;
+    editor.store.setState({ dialog: { type: event.shiftKey ? 'publish' : 'run' } });
+    return true;
+  }
+  if (event.key.toLowerCase() !== 's' || event.shiftKey || !can.edit) return false;
+  editor.say('Nothing to do: every change is saved by itself, two seconds after the last one.');
+  return true;
+}
+
 function modKey(editor: Editor, event: KeyboardEvent): boolean {
   switch (event.key.toLowerCase()) {
     case 'z':

@@ -15,6 +15,7 @@ import {
   TextCursorInput,
   Workflow,
 } from 'lucide-react';
+import { createElement, Fragment, type ReactNode } from 'react';
 import type { Catalogue } from '../api/client';
 import type { Template } from '../graph/edits';
 
@@ -86,6 +87,14 @@ export function wordsOf(name: string): string {
   const last = name.split('.').at(-1) ?? name;
   const words = last.replace(/[_-]+/g, ' ').trim();
   return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** Names between backticks, as docstrings write them, shown as code. */
+export function withCode(doc: string): ReactNode {
+  const parts = doc
+    .split('`')
+    .map((part, index) => (index % 2 === 1 ? createElement('code', null, part) : part));
+  return createElement(Fragment, null, ...parts);
 }
 
 export function firstLine(doc: string): string {

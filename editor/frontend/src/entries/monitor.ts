@@ -25,7 +25,7 @@ function show(sample: Record<string, unknown>): void {
 function showWorkers(workers: readonly Record<string, unknown>[]): void {
   const rows = workers.map((worker) => [
     cell(String(worker.name), 'mono'),
-    cell(String(whole(worker.slots)), 'numeric'),
+    cell(`${whole(worker.slots)} at a time`, 'numeric'),
     cell(worker.draining ? 'Draining' : 'Taking work'),
   ]);
   fill(

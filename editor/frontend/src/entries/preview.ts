@@ -2,10 +2,10 @@
 
 import { readDocument } from '../graph/document';
 import { boundText } from '../graph/loops';
-import { record } from '../live/parse';
+import { type Json, list, record } from '../live/parse';
 import { type DrawnEdge, draw } from '../run/drawing';
-import { planRun } from '../run/plan';
-import { pageData } from '../ui/http';
+import { type PlannedRun, planRun } from '../run/plan';
+import { getJson, pageData } from '../ui/http';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const MARGIN = 12;
@@ -20,9 +20,7 @@ function shape(name: string, attributes: Attributes, text?: string): SVGElement 
   return element;
 }
 
-function paint(root: HTMLElement, definition: unknown): void {
-  const document_ = record(definition);
-  const plan = planRun({ definition: document_ });
+function paint(root: HTMLElement, plan: PlannedRun): void {
   const drawing = draw(plan.graph, plan.places, plan.loopEdges, []);
   const { x, y, width, height } = drawing.bounds;
   const box = [x - MARGIN, y - MARGIN, width + 2 * MARGIN, height + 2 * MARGIN].join(' ');
@@ -92,6 +90,23 @@ function short(label: string): string {
 }
 
 const root = document.getElementById('graph-preview');
-const definition = pageData().document;
-if (root && readDocument(record(definition)).nodes.length) paint(root, definition);
+const definition = record(pageData().document);
+if (root && readDocument(definition).nodes.length) void show(root);
 else if (root) root.hidden = true;
+
+/** Draws at once; limits that only the code of a task sets follow when the catalogue has told them. */
+async function show(element: HTMLElement): Promise<void> {
+  const plan = planRun({ definition });
+  paint(element, plan);
+  const isOpen = [...plan.analysis.loops.values()].some(({ bound }) => bound.from !== 'step');
+  if (!isOpen) return;
+  const catalogue = await getJson('tasks/').catch((): Json => ({}));
+  const known = list(catalogue.results)
+    .map(record)
+    .map(({ name, defaults }) => ({
+      uses: name,
+      max_cycle: record(defaults).max_cycle,
+      max_cycle_from: 'code',
+    }));
+  paint(element, planRun({ definition, tasks: known }));
+}

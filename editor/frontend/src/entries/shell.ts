@@ -6,6 +6,7 @@ import '../ui/shell.css';
 import '../ui/pages.css';
 import { record, whole } from '../live/parse';
 import { openSocket } from '../live/socket';
+import { goKeys } from '../ui/keys';
 import { themeSwitch } from '../ui/theme';
 import { agoWords, secondsBetween, spanWords } from '../ui/time';
 
@@ -66,6 +67,22 @@ function clocks(): void {
   }, CLOCK_MS);
 }
 
+/** g then h, w, r, i or m. Not in the editor, whose letters are its own. */
+function goThere(): void {
+  if (document.body.classList.contains('shell--rail')) return;
+  const placeOf = goKeys();
+  const go = (event: KeyboardEvent): void => {
+    const place = placeOf(event);
+    const link = place ? document.querySelector<HTMLElement>(`.shell-nav a[href="${place}"]`) : null;
+    if (!link) return;
+    // The same letter means something else on the page: "r" alone rejects.
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    link.click();
+  };
+  window.addEventListener('keydown', go, { capture: true });
+}
+
 function selectOnFocus(): void {
   for (const input of document.querySelectorAll<HTMLInputElement>('[data-select]')) {
     input.addEventListener('focus', () => input.select());
@@ -76,4 +93,5 @@ themeSwitch(document);
 menus();
 inboxNews();
 clocks();
+goThere();
 selectOnFocus();

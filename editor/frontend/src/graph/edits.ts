@@ -37,6 +37,7 @@ const STARTING_FIELDS: Record<string, Fields> = {
   choice: { prompt: 'Which one?', options: ['Yes', 'No'] },
   delay: { seconds: 60 },
   map: { items: [] },
+  http: { method: 'GET' },
   form: {
     prompt: 'Please fill this in.',
     schema: {

@@ -118,6 +118,38 @@ describe('problems', () => {
     expect(codes(drawn)).toContain(code);
   });
 
+  const step = (fields: Record<string, unknown>) =>
+    readDocument({ schema: 'graflow/1', name: 'x', tasks: [{ id: 'x', ...fields }] });
+
+  test.each([
+    [{ kind: 'http' }, 'missing_key', 'tasks[0].url'],
+    [{ kind: 'http', url: 'ftp://example.org' }, 'wrong_value', 'tasks[0].url'],
+    [{ kind: 'http', url: 'https://' }, 'wrong_value', 'tasks[0].url'],
+    [{ kind: 'http', url: { $: ' ' } }, 'bad_expression', 'tasks[0].url'],
+    [{ kind: 'http', url: 'https://example.org', expect: [200, 999] }, 'wrong_value', 'tasks[0].expect'],
+    [{ kind: 'workflow' }, 'missing_key', 'tasks[0].workflow'],
+    [{ kind: 'notify', to: ['ada'] }, 'missing_key', 'tasks[0].message'],
+    [{ kind: 'notify', message: 'Hello', to: [] }, 'missing_key', 'tasks[0].to'],
+    [{ kind: 'delay' }, 'missing_key', 'tasks[0].seconds'],
+    [{ kind: 'map', uses: 'demo.x' }, 'missing_key', 'tasks[0].items'],
+    [{ kind: 'form' }, 'missing_key', 'tasks[0].schema'],
+  ])('%j lacks something: %s', (fields, code, path) => {
+    const drawn = step(fields);
+    expect(findProblems(drawn, analyse(drawn)).map((found) => [found.code, found.path])).toEqual([
+      [code, path],
+    ]);
+  });
+
+  test.each([
+    { kind: 'http', url: 'https://example.org/a', expect: [200, 404] },
+    { kind: 'http', url: { $: 'inputs.address' }, method: 'POST', body: { a: 1 } },
+    { kind: 'workflow', workflow: 'draft-and-review', inputs: { topic: { $: 'draft' } } },
+    { kind: 'notify', message: { $: 'draft.text' }, webhook: 'chat' },
+    { kind: 'notify', message: 'Hello', to: ['group:editors'] },
+  ])('%j is complete', (fields) => {
+    expect(codes(step(fields))).toEqual([]);
+  });
+
   test('a path leads to its thing and field', () => {
     const drawn = graph('a>b');
     expect(targetOf(drawn, 'tasks[1].params.topic')).toEqual({

@@ -245,7 +245,9 @@ function boundOf(graph: Graph, heads: readonly string[], codeBound: CodeBound): 
 export function stepBound(graph: Graph, node: GraphNode, codeBound: CodeBound = () => undefined): Bound {
   const own = node.fields.max_cycle;
   if (typeof own === 'number') return { limit: own, from: 'step', head: node.id };
-  const code = typeof node.fields.uses === 'string' ? codeBound(node.fields.uses) : undefined;
+  // A map step names a function too, but that function's limit counts for each item and not for the step.
+  const uses = node.fields.kind === undefined || node.fields.kind === 'task' ? node.fields.uses : undefined;
+  const code = typeof uses === 'string' ? codeBound(uses) : undefined;
   if (code !== undefined) return { limit: code, from: 'code', head: node.id };
   return workflowBound(graph, node.id);
 }

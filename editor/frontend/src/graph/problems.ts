@@ -2,7 +2,7 @@
 
    Codes and paths are the engine's own, so that its answer replaces what was found here. */
 
-import { expressionOf, type Graph, isExpression, kindOf, labelOf, text } from './document';
+import { expressionOf, type Graph, type GraphNode, isExpression, kindOf, labelOf, text } from './document';
 import { type Analysis, boundReason, canEnd, hasExit } from './loops';
 
 export type Severity = 'error' | 'warning';
@@ -35,6 +35,12 @@ export function findProblems(graph: Graph, analysis: Analysis, known: Known = {}
 export function mergeProblems(local: readonly Problem[], server: readonly Problem[] | undefined): Problem[] {
   if (!server) return [...local];
   return [...server, ...local.filter((problem) => problem.severity === 'warning')];
+}
+
+/** The engine's messages follow a path on a command line; beside a field they stand alone. */
+export function sentence(message: string): string {
+  const words = message.charAt(0).toUpperCase() + message.slice(1);
+  return /[.!?…]$/.test(words) ? words : `${words}.`;
 }
 
 export function targetOf(graph: Graph, path: string): Target {
@@ -120,8 +126,49 @@ function stepProblems(graph: Graph, analysis: Analysis, known: Known): Problem[]
       );
     if (kindOf(node) === 'transform' && isBlankExpression(node.fields.value))
       found.push(error('bad_expression', `“${name}” has no expression to compute.`, `${path}.value`));
-    return found;
+    for (const [key, words] of Object.entries(REQUIRED[kindOf(node)] ?? {})) {
+      if (node.fields[key] === undefined)
+        found.push(error('missing_key', `“${name}” ${words}.`, `${path}.${key}`));
+    }
+    return [...found, ...outsideProblems(node, path)];
   });
+}
+
+/** What a kind cannot do without, and what a step that lacks it says. */
+const REQUIRED: Record<string, Readonly<Record<string, string>>> = {
+  form: { schema: 'has no fields to fill in' },
+  transform: { value: 'has no expression to compute' },
+  delay: { seconds: 'does not say how long it waits' },
+  map: { uses: 'does not say which task it runs for each item', items: 'has no list of items' },
+  http: { url: 'has no address to call' },
+  workflow: { workflow: 'does not say which workflow it runs' },
+  notify: { message: 'has no message to send' },
+};
+
+/** Steps that reach out of the workflow: an address that cannot be called, a notice to nobody. */
+function outsideProblems({ id, fields }: GraphNode, path: string): Problem[] {
+  const name = text(fields.label) || id;
+  const { kind, url, expect, to, webhook, message } = fields;
+  const found: Problem[] = [];
+  if (kind === 'http' && typeof url === 'string' && !/^https?:\/\/[^/\s]/i.test(url))
+    found.push(
+      error('wrong_value', `The address of “${name}” has to begin with https:// or http://.`, `${path}.url`),
+    );
+  if (kind === 'http' && isExpression(url) && url.$.trim() === '')
+    found.push(error('bad_expression', `The address of “${name}” has no expression.`, `${path}.url`));
+  if (kind === 'http' && Array.isArray(expect) && !(expect.length > 0 && expect.every(isStatusCode)))
+    found.push(
+      error('wrong_value', `“${name}” expects something else than codes from 100 to 599.`, `${path}.expect`),
+    );
+  if (kind === 'notify' && !webhook && !(Array.isArray(to) && to.length > 0))
+    found.push(error('missing_key', `“${name}” tells nobody: name a recipient or a webhook.`, `${path}.to`));
+  if (kind === 'notify' && typeof message === 'string' && message.trim() === '')
+    found.push(warning('no_message', `“${name}” sends an empty message.`, `${path}.message`));
+  return found;
+}
+
+function isStatusCode(code: unknown): boolean {
+  return Number.isInteger(code) && Number(code) >= 100 && Number(code) <= 599;
 }
 
 function hasOptions(value: unknown): boolean {

@@ -4,11 +4,13 @@ import { HelpCircle, InboxIcon } from 'lucide-react';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { list } from '../live/parse';
 import { getJson } from '../ui/http';
+import { shortcut } from '../ui/keys';
 import { agoWords, fullTime } from '../ui/time';
 import { type Draft, EMPTY_DRAFT, type ItemActions, ItemView } from './ItemView';
 import { KeyHelp } from './KeyHelp';
-import { shortcut } from './keys';
 import { DECISION_WORDS, excerpt, type Item, nextAfter, parseItem } from './model';
+
+const SAID_MS = 6_000;
 
 export type View = 'mine' | 'all' | 'done';
 
@@ -32,6 +34,7 @@ export function Inbox({ items: first, selected: firstSelected, view, canAnswer }
   );
   const [drafts, setDrafts] = useState<ReadonlyMap<string, Draft>>(new Map());
   const [said, setSaid] = useState('');
+  const silence = useRef(0);
   const [help, setHelp] = useState(false);
   const [refreshedAt, setRefreshedAt] = useState(() => new Date().toISOString());
   const [offline, setOffline] = useState(false);
@@ -71,6 +74,8 @@ export function Inbox({ items: first, selected: firstSelected, view, canAnswer }
     setDrafts((now) => new Map([...now].filter(([id]) => id !== decided.id)));
     const what = DECISION_WORDS[decided.decided?.decision ?? ''] ?? 'Decided';
     setSaid(`${what}: ${decided.prompt}`);
+    window.clearTimeout(silence.current);
+    silence.current = window.setTimeout(() => setSaid(''), SAID_MS);
     open(view === 'done' ? decided : next);
   };
   const step = (by: 1 | -1): void => {
@@ -176,7 +181,7 @@ export function Inbox({ items: first, selected: firstSelected, view, canAnswer }
         ) : (
           <div className="empty">
             <InboxIcon className="icon" aria-hidden="true" />
-            <h2>{items.length ? 'Choose a request' : 'All done'}</h2>
+            <h2>{items.length ? 'Choose a request' : 'No request is open'}</h2>
             <p>
               {items.length
                 ? 'What it asks, and what it is about, is shown here.'
@@ -185,7 +190,7 @@ export function Inbox({ items: first, selected: firstSelected, view, canAnswer }
           </div>
         )}
       </section>
-      <p className="visually-hidden" role="status">
+      <p className="inbox-said" role="status">
         {said}
       </p>
       {help ? <KeyHelp onClose={() => setHelp(false)} /> : null}

@@ -2,15 +2,16 @@
 
 import { ArrowLeft, Hand, TriangleAlert } from 'lucide-react';
 import { type RefObject, useEffect, useMemo, useRef, useState } from 'react';
-import { readDocument } from '../graph/document';
-import { analyse } from '../graph/loops';
-import { type Json, list, record, whole } from '../live/parse';
+import { type Graph, readDocument } from '../graph/document';
+import { type Analysis, analyse } from '../graph/loops';
+import { codeBounds, roundsOf } from '../live/bounds';
+import { type Json, list, record } from '../live/parse';
 import { getJson } from '../ui/http';
 import { JsonView } from '../ui/JsonView';
 import { agoWords, fullTime } from '../ui/time';
 import { OptionList, SchemaForm } from './Answers';
 import { type Answer, type Outcome, send } from './answering';
-import { consequence } from './consequences';
+import { consequence, limitAround } from './consequences';
 import {
   DECISION_WORDS,
   type Decision,
@@ -62,6 +63,7 @@ export function ItemView(props: ItemViewProps) {
   const fields = useMemo(() => fieldsOf(item.schema), [item.schema]);
   const typed = draft.typed ?? initialOfAll(fields);
   const run = useRunOf(item);
+  const planned = useMemo(() => (run ? plannedOf(run, item.taskId) : null), [run, item.taskId]);
   const isOpen = item.state === 'open' && outcome?.kind !== 'over';
 
   const carryOut = async (answer: Answer): Promise<void> => {
@@ -143,7 +145,7 @@ export function ItemView(props: ItemViewProps) {
         </button>
         <div>
           <h2 id="request-title">{item.prompt}</h2>
-          <Facts item={item} />
+          <Facts item={item} planned={planned} />
         </div>
       </header>
       <div className="request-body">
@@ -156,43 +158,45 @@ export function ItemView(props: ItemViewProps) {
             <JsonView value={item.data} label="What it is about" />
           </section>
         )}
-        {isOpen ? <Next item={item} run={run} /> : null}
+        {isOpen && canAnswer && item.kind !== 'approval' ? (
+          <section className="request-part request-answer" ref={answerBox} aria-label="Your answer">
+            {item.kind === 'text' ? (
+              <div className="field">
+                <label htmlFor="answer">Your answer</label>
+                <textarea
+                  id="answer"
+                  className="input"
+                  value={draft.text}
+                  onChange={(event) => onDraft({ ...draft, text: event.target.value })}
+                  onKeyDown={onCtrlEnter('answer')}
+                />
+              </div>
+            ) : null}
+            {item.kind === 'form' ? (
+              <SchemaForm
+                fields={fields}
+                typed={typed}
+                errors={fieldErrors}
+                onChange={(next) => onDraft({ ...draft, typed: next })}
+              />
+            ) : null}
+            {(item.kind === 'choice' && !asButtons) || item.kind === 'multi_choice' ? (
+              <OptionList
+                options={item.options}
+                chosen={draft.chosen}
+                several={item.kind === 'multi_choice'}
+                onChange={(chosen) => onDraft({ ...draft, chosen })}
+              />
+            ) : null}
+          </section>
+        ) : null}
+        {isOpen ? <Next item={item} planned={planned} /> : null}
         <Earlier item={item} />
       </div>
       {item.state === 'open' ? (
         <footer className="decision">
           {canAnswer ? (
             <>
-              <div className="decision-fields" ref={answerBox as RefObject<HTMLDivElement | null>}>
-                {item.kind === 'text' ? (
-                  <div className="field">
-                    <label htmlFor="answer">Your answer</label>
-                    <textarea
-                      id="answer"
-                      className="input"
-                      value={draft.text}
-                      onChange={(event) => onDraft({ ...draft, text: event.target.value })}
-                      onKeyDown={onCtrlEnter('answer')}
-                    />
-                  </div>
-                ) : null}
-                {item.kind === 'form' ? (
-                  <SchemaForm
-                    fields={fields}
-                    typed={typed}
-                    errors={fieldErrors}
-                    onChange={(next) => onDraft({ ...draft, typed: next })}
-                  />
-                ) : null}
-                {(item.kind === 'choice' && !asButtons) || item.kind === 'multi_choice' ? (
-                  <OptionList
-                    options={item.options}
-                    chosen={draft.chosen}
-                    several={item.kind === 'multi_choice'}
-                    onChange={(chosen) => onDraft({ ...draft, chosen })}
-                  />
-                ) : null}
-              </div>
               <div className="field decision-reason">
                 <label htmlFor="reason">Reason</label>
                 <textarea
@@ -281,14 +285,36 @@ function invalid(words: string): Outcome {
   return { kind: 'invalid', words, fields: NO_ERRORS };
 }
 
-function Facts({ item }: { item: Item }) {
+interface Planned {
+  readonly graph: Graph;
+  readonly analysis: Analysis;
+  readonly rounds: ReadonlyMap<string, number>;
+}
+
+/** What the graph of the run's version and the counters of the run say together; null without a graph. */
+function plannedOf(run: Json, asking: string): Planned | null {
+  const definition = record(run.definition);
+  if (!Array.isArray(definition.tasks)) return null;
+  const graph = readDocument(definition);
+  const tasks = list(run.tasks).map(record);
+  return { graph, analysis: analyse(graph, codeBounds(tasks)), rounds: roundsOf(tasks, asking) };
+}
+
+/** "iteration 2 of 5", counted as the limit counts: since the loop was entered. */
+function roundWords(item: Item, planned: Planned | null): string {
+  const limit = planned && item.state === 'open' ? limitAround(planned.analysis, item.taskId) : 0;
+  if (!limit) return `iteration ${item.iteration}`;
+  return `iteration ${planned?.rounds.get(item.taskId) ?? item.iteration} of ${limit}`;
+}
+
+function Facts({ item, planned }: { item: Item; planned: Planned | null }) {
   return (
     <p className="request-facts muted small">
       <a href={`/runs/${item.run}/?task=${encodeURIComponent(item.taskId)}`}>
         {item.workflowName} › {item.label}
       </a>
       <span>{kindWords(item.kind)}</span>
-      <span>iteration {item.iteration}</span>
+      <span>{roundWords(item, planned)}</span>
       <span>started by {item.requestedBy}</span>
       <time dateTime={item.createdAt} title={fullTime(item.createdAt)}>
         asked {agoWords(new Date(item.createdAt))}
@@ -372,21 +398,15 @@ function Closed({ item, onNext }: { item: Item; onNext: () => void }) {
 }
 
 /** What each button will do, as far as the graph can tell. */
-function Next({ item, run }: { item: Item; run: Json | null }) {
+function Next({ item, planned }: { item: Item; planned: Planned | null }) {
   const told = useMemo(() => {
-    if (!run) return null;
-    const definition = record(run.definition);
-    if (!Array.isArray(definition.tasks)) return null;
-    const graph = readDocument(definition);
-    const analysis = analyse(graph);
-    const iterations = new Map(
-      list(run.tasks).map((task) => [String(record(task).id), whole(record(task).iteration, 1)]),
-    );
+    if (!planned) return null;
+    const { graph, analysis, rounds } = planned;
     const positive: Decision = item.kind === 'approval' ? 'approve' : 'answer';
     return ([positive, 'reject', 'skip'] as const).map(
-      (decision) => [decision, consequence(graph, analysis, item.taskId, decision, iterations)] as const,
+      (decision) => [decision, consequence(graph, analysis, item.taskId, decision, rounds)] as const,
     );
-  }, [run, item]);
+  }, [planned, item]);
   return (
     <section className="request-part next" aria-live="off">
       <h3>What happens next</h3>

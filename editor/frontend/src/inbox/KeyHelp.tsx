@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'react';
-import { keysAreOn, switchKeys } from './keys';
+import { keysAreOn, switchKeys } from '../ui/keys';
 
 const KEYS: readonly (readonly [string, string])[] = [
   ['j', 'Next request'],
@@ -8,6 +8,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['r', 'Reject: write the reason, Ctrl+Enter sends'],
   ['s', 'Skip'],
   ['t', 'Write the answer, Ctrl+Enter sends'],
+  ['g h', 'Go home; w workflows, r runs, i inbox, m monitor'],
   ['Esc', 'Leave a text field'],
   ['?', 'This list'],
 ];

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { readDocument } from '../graph/document';
 import { analyse } from '../graph/loops';
-import { consequence } from './consequences';
+import { codeBounds, roundsOf } from '../live/bounds';
+import { consequence, limitAround } from './consequences';
 import type { Decision } from './model';
 
 const graph = readDocument({
@@ -40,4 +41,26 @@ test('in the last round rejecting is announced as the end', () => {
 
 test('skipping releases what follows', () => {
   expect(told('skip', 1).words).toBe('continues with “Publish”');
+});
+
+test('the limit is the one in force, also where only the code of the task sets it', () => {
+  const drawn = readDocument({
+    tasks: [
+      { id: 'draft', uses: 'own.write' },
+      { id: 'review', kind: 'approval' },
+    ],
+    edges: [
+      { source: 'draft', target: 'review' },
+      { source: 'review', target: 'draft', on: 'rejected', loop: true },
+    ],
+  });
+  const tasks = [
+    { id: 'draft', uses: 'own.write', max_cycle: 2, max_cycle_from: 'code', cycle_count: 2 },
+    { id: 'review', max_cycle: 10, max_cycle_from: 'engine', cycle_count: 1 },
+  ];
+  const analysis = analyse(drawn, codeBounds(tasks));
+  const rounds = roundsOf(tasks, 'review');
+  expect(limitAround(analysis, 'review')).toBe(2);
+  expect(rounds.get('review')).toBe(2);
+  expect(consequence(drawn, analysis, 'review', 'reject', rounds).isLastRound).toBe(true);
 });

@@ -20,27 +20,32 @@ const FIRES: Record<Decision, readonly string[]> = {
   skip: ['success', 'skipped', 'always'],
 };
 
+/** How often the innermost loop around a task may go round; 0 without a loop or a limit. */
+export function limitAround(analysis: Analysis, taskId: string): number {
+  const around = [...analysis.loops.values()].filter((loop) => loop.body.has(taskId));
+  return around.sort((a, b) => a.body.size - b.body.size)[0]?.bound.limit ?? 0;
+}
+
+/** `rounds`: how often each task has run since its loop was entered. */
 export function consequence(
   graph: Graph,
   analysis: Analysis,
   taskId: string,
   decision: Decision,
-  iterations: ReadonlyMap<string, number>,
+  rounds: ReadonlyMap<string, number>,
 ): Consequence {
   const group = graph.groups.find((candidate) => candidate.members.includes(taskId));
   const own = firing(graph, taskId, decision);
   const loops = own.flatMap((edge) => analysis.loops.get(edge.id) ?? []);
-  const spent = loops.find((loop) => isSpent(loop, iterations));
-  const back = loops
-    .filter((loop) => !isSpent(loop, iterations))
-    .map((loop) => backWords(graph, loop, iterations));
+  const spent = loops.find((loop) => isSpent(loop, rounds));
+  const back = loops.filter((loop) => !isSpent(loop, rounds)).map((loop) => backWords(graph, loop, rounds));
   const forward = own.filter((edge) => !analysis.loops.has(edge.id)).map((edge) => forwardWords(graph, edge));
   const said = [...back, ...(back.length ? [] : forward)];
   if (spent && said.length === 0) return { words: spentWords(spent, decision), isLastRound: true };
   if (said.length) return { words: said.join(', '), isLastRound: spent !== undefined };
   if (group) return { words: `waits until all of “${labelOf(group)}” is done`, isLastRound: false };
   return {
-    words: decision === 'reject' ? 'ends the run as rejected' : 'is the end of this branch',
+    words: decision === 'reject' ? 'ends the run as rejected' : 'nothing follows this step',
     isLastRound: false,
   };
 }
@@ -49,14 +54,14 @@ function firing(graph: Graph, taskId: string, decision: Decision): GraphEdge[] {
   return graph.edges.filter((edge) => edge.source === taskId && FIRES[decision].includes(edgeOn(edge)));
 }
 
-function isSpent(loop: Loop, iterations: ReadonlyMap<string, number>): boolean {
-  const head = loop.heads[0] ?? '';
-  return loop.bound.limit > 0 && (iterations.get(head) ?? 1) >= loop.bound.limit;
+function isSpent(loop: Loop, rounds: ReadonlyMap<string, number>): boolean {
+  const { limit } = loop.bound;
+  return limit > 0 && loop.heads.some((head) => (rounds.get(head) ?? 1) >= limit);
 }
 
-function backWords(graph: Graph, loop: Loop, iterations: ReadonlyMap<string, number>): string {
+function backWords(graph: Graph, loop: Loop, rounds: ReadonlyMap<string, number>): string {
   const head = loop.heads[0] ?? '';
-  const next = (iterations.get(head) ?? 1) + 1;
+  const next = (rounds.get(head) ?? 1) + 1;
   const of = loop.bound.limit > 0 ? ` of ${loop.bound.limit}` : '';
   const condition = hasCondition(loop.edge) ? ' (its condition is checked then)' : '';
   return `goes back to ${nameOf(graph, loop.edge.target)}, iteration ${next}${of}${condition}`;

@@ -50,6 +50,9 @@ export function newTask(id: string): TaskView {
     endedAt: null,
     parent: null,
     uses: null,
+    childRun: null,
+    item: null,
+    made: 0,
   };
 }
 
@@ -67,13 +70,19 @@ export function parseTask(value: unknown): TaskView {
     endedAt: text(raw.ended_at),
     parent: text(raw.parent),
     uses: text(raw.uses),
+    childRun: text(raw.child_run),
+    item: typeof raw.item === 'number' ? raw.item : null,
+    made: 0,
   };
 }
 
 /** A snapshot, as `GET runs/{id}/` and the page's first data give it. */
 export function parseRun(value: unknown): RunState {
   const raw = record(value);
-  const tasks = list(raw.tasks).map(parseTask);
+  // Items of a map step in their order; the order in which tasks were made is not told.
+  const tasks = list(raw.tasks)
+    .map(parseTask)
+    .sort((a, b) => (a.item ?? 0) - (b.item ?? 0));
   return {
     seq: whole(raw.seq),
     status: text(raw.status) ?? 'pending',

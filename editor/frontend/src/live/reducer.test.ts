@@ -76,6 +76,30 @@ describe('applying events', () => {
   });
 });
 
+test('what a step makes is numbered in the order of its making, anew in each iteration', () => {
+  const make = (seq: number, id: string) =>
+    event(seq, 'task_created', { task_id: id, to: 'blocked', data: { parent: 'draft' } });
+  const items = (state: typeof run) => [...state.tasks.values()].map((task) => [task.id, task.item]);
+  const first = applyEvents(run, [make(3, 'x'), make(4, 'y')]).state;
+  expect(items(first).slice(2)).toEqual([
+    ['x', 1],
+    ['y', 2],
+  ]);
+  const again = event(5, 'task_created', { to: 'blocked', iteration: 2 });
+  expect(items(applyEvents(first, [again, make(6, 'z')]).state).at(-1)).toEqual(['z', 1]);
+});
+
+test('an inner loop that an outer one enters again counts from the start', () => {
+  const loops = loopsOf([
+    event(3, 'loop_taken', { data: { loop: 0, source: 'review', passes: 2 } }),
+    event(4, 'loop_ended', { data: { loop: 0, reason: 'condition', passes: 2 } }),
+    event(5, 'loop_taken', { task_id: 'plan', data: { loop: 1, source: 'review', passes: 1 } }),
+    event(6, 'task_created', { to: 'blocked', iteration: 4 }),
+  ]);
+  expect(loops.get(0)).toMatchObject({ passes: 0, endedBecause: null });
+  expect(loops.get(1)).toMatchObject({ head: 'plan', passes: 1 });
+});
+
 test('a loop counts its passes and says why it ended', () => {
   const loops = loopsOf([
     event(3, 'loop_taken', { data: { loop: 0, source: 'review', passes: 1 } }),

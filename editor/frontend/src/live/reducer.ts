@@ -63,6 +63,13 @@ function foldTask(tasks: Map<string, TaskView>, event: RunEvent, changed: Set<st
   if (after === before && tasks.has(id)) return;
   tasks.set(id, after);
   changed.add(id);
+  const parent = tasks.get(after.parent ?? '');
+  if (event.type === 'task_created' && parent && before.parent === null) {
+    const made = parent.made + 1;
+    tasks.set(id, { ...after, item: made });
+    tasks.set(parent.id, { ...parent, made });
+    changed.add(parent.id);
+  }
 }
 
 function taskAfter(task: TaskView, event: RunEvent): TaskView {
@@ -107,7 +114,13 @@ function foldLoop(loops: Map<number, LoopView>, event: RunEvent): void {
   if (event.taskId === null) return;
   const index = whole(event.data.loop, -1);
   const known = loops.get(index);
-  if (event.type === 'loop_taken') {
+  // A head that begins anew without its loop being taken: an outer loop went round, and this one was entered again.
+  if (event.type === 'task_created') {
+    for (const [inner, loop] of loops) {
+      if (loop.head === event.taskId && loop.endedBecause !== null)
+        loops.set(inner, { ...loop, passes: 0, endedBecause: null });
+    }
+  } else if (event.type === 'loop_taken') {
     loops.set(index, {
       source: text(event.data.source) ?? known?.source ?? null,
       head: event.taskId,

@@ -5,7 +5,7 @@ import { taskStatus } from '../live/parse';
 import type { RunEvent } from '../live/types';
 import { TaskIcon } from '../ui/status';
 import { clockTime, fullTime } from '../ui/time';
-import type { PlannedRun } from './plan';
+import { type PlannedRun, taskName } from './plan';
 import { type RunStore, useRun } from './store';
 import { eventWords, speaksForItself } from './words';
 
@@ -22,6 +22,7 @@ export function EventList({ store, plan, onSelect }: EventListProps) {
   const [more, setMore] = useState(0);
   const scroller = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
+  const nameOf = (id: string): string => taskName(plan, store.task(id));
   const hidden = Math.max(0, events.length - SHOWN - more);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: follows the newest event when a person is at the end
@@ -48,7 +49,13 @@ export function EventList({ store, plan, onSelect }: EventListProps) {
       ) : null}
       <ol className="event-list">
         {events.slice(hidden).map((event) => (
-          <EventRow key={event.seq} event={event} plan={plan} onSelect={onSelect} />
+          <EventRow
+            key={event.seq}
+            event={event}
+            words={eventWords(event, nameOf)}
+            name={event.taskId === null ? '' : nameOf(event.taskId)}
+            onSelect={onSelect}
+          />
         ))}
       </ol>
     </section>
@@ -57,15 +64,17 @@ export function EventList({ store, plan, onSelect }: EventListProps) {
 
 function EventRow({
   event,
-  plan,
+  name,
+  words,
   onSelect,
 }: {
   event: RunEvent;
-  plan: PlannedRun;
+  /** What its task is called; empty for events of the run. */
+  name: string;
+  words: string;
   onSelect: (id: string) => void;
 }) {
   const { taskId } = event;
-  const words = eventWords(event);
   const named = taskId !== null && !speaksForItself(event);
   return (
     <li className="event-row" data-testid="event-row" data-seq={event.seq} data-type={event.type}>
@@ -82,7 +91,7 @@ function EventRow({
       <span className="event-words">
         {named ? (
           <button type="button" className="link-button" onClick={() => onSelect(taskId)}>
-            {plan.labels.get(taskId) ?? taskId}
+            {name}
           </button>
         ) : null}{' '}
         {words}

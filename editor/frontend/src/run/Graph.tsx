@@ -13,17 +13,28 @@ import {
 } from 'react';
 import type { Analysis } from '../graph/loops';
 import type { LoopView, TaskView } from '../live/types';
-import { OUTCOME_WORDS, OutcomeMark, statusWords, TaskIcon } from '../ui/status';
+import { OUTCOME_WORDS, OutcomeMark, TaskIcon } from '../ui/status';
 import { type Box, type Drawing, type DrawnEdge, type DrawnGroup, draw } from './drawing';
-import type { PlannedRun } from './plan';
+import { type PlannedRun, taskName } from './plan';
 import { type RunStore, useRun, useTask } from './store';
-import { loopEndWords } from './words';
+import { loopEndWords, stateWords } from './words';
 
 const MARGIN = 36;
 const MOST = 2;
 const LEAST = 0.1;
 const FIT_MOST = 1.1;
 const STEP = 1.25;
+/** Below this width a whole graph is too small to read: the view begins at what goes on. */
+const NARROW_PX = 600;
+const READABLE = 0.7;
+const NEAR_PX = 60;
+const UNDER_WAY: ReadonlySet<string> = new Set([
+  'feedback_required',
+  'running',
+  'error',
+  'retry_waiting',
+  'ready',
+]);
 const SETTLE_MS = 250;
 
 interface View {
@@ -50,8 +61,13 @@ export function Graph({ store, plan, selected, onSelect }: GraphProps) {
     });
     return draw(plan.graph, plan.places, plan.loopEdges, made);
   }, [plan, taskIds, store]);
-  const { zoomBy, fit } = useView(stage, layer, drawing.bounds);
+  const heads = useMemo(
+    () => new Set([...plan.analysis.loops.values()].flatMap((loop) => loop.heads)),
+    [plan],
+  );
   const order = useMemo(() => readingOrder(drawing), [drawing]);
+  const first = useRef(selected ?? order.find((id) => isOfInterest(store.task(id))) ?? order[0]);
+  const { zoomBy, fit } = useView(stage, layer, drawing.bounds, drawing.nodes.get(first.current ?? ''));
   const [focused, setFocused] = useState<string | null>(null);
   const tabStop = focused ?? selected ?? order[0] ?? null;
 
@@ -82,8 +98,10 @@ export function Graph({ store, plan, selected, onSelect }: GraphProps) {
             key={id}
             id={id}
             box={drawing.nodes.get(id) as Box}
-            label={plan.labels.get(id) ?? id}
+            label={plan.labels.get(id) ?? taskName(plan, store.task(id))}
+            kind={plan.kinds.get(id) ?? 'task'}
             limit={plan.limits.get(id) ?? null}
+            isHead={heads.has(id)}
             store={store}
             isSelected={selected === id}
             isTabStop={tabStop === id}
@@ -131,7 +149,9 @@ interface NodeProps {
   id: string;
   box: Box;
   label: string;
+  kind: string;
   limit: number | null;
+  isHead: boolean;
   store: RunStore;
   isSelected: boolean;
   isTabStop: boolean;
@@ -141,9 +161,13 @@ interface NodeProps {
 }
 
 const TaskNode = memo(function TaskNode(props: NodeProps) {
-  const { id, box, label, limit, store, isSelected, isTabStop, onSelect, onFocus, onKey } = props;
+  const { id, box, label, kind, limit, isHead, store, isSelected, isTabStop, onSelect, onFocus, onKey } =
+    props;
   const task = useTask(store, id);
-  const rounds = roundsText(task, limit);
+  const passes = useRun(store, (run) => (isHead ? (loopOf(run.state.loops, [id])?.passes ?? null) : null));
+  const rounds: Rounds = { round: passes === null ? task.iteration : passes + 1, limit, isHead };
+  const words = stateWords(task, kind);
+  const counter = roundsText(rounds);
   return (
     <button
       type="button"
@@ -155,7 +179,7 @@ const TaskNode = memo(function TaskNode(props: NodeProps) {
       data-attempt={task.attempt}
       data-outcome={task.outcome ?? undefined}
       aria-pressed={isSelected}
-      aria-label={spoken(label, task, limit)}
+      aria-label={spoken(label, words, task, rounds)}
       tabIndex={isTabStop ? 0 : -1}
       style={{ transform: `translate(${box.x}px, ${box.y}px)`, width: box.width, height: box.height }}
       onClick={() => onSelect(id)}
@@ -168,8 +192,8 @@ const TaskNode = memo(function TaskNode(props: NodeProps) {
       <span className="task-node-text">
         <span className="task-node-label">{label}</span>
         <span className="task-node-state">
-          <span className="truncate">{statusWords(task.status, task.outcome)}</span>
-          {rounds ? <span className="mini numeric">{rounds}</span> : null}
+          <span className="truncate">{words}</span>
+          {counter ? <span className="mini numeric">{counter}</span> : null}
           {task.attempt > 1 ? <span className="mini">try {task.attempt}</span> : null}
         </span>
       </span>
@@ -178,15 +202,26 @@ const TaskNode = memo(function TaskNode(props: NodeProps) {
   );
 });
 
-function roundsText(task: TaskView, limit: number | null): string | null {
-  if (limit !== null) return `${task.iteration}${limit > 0 ? ` / ${limit}` : ''}`;
-  return task.iteration > 1 ? `${task.iteration}` : null;
+/** `round` counts since the loop was entered, as the limit does; the task's iteration counts over the whole run. */
+interface Rounds {
+  readonly round: number;
+  readonly limit: number | null;
+  readonly isHead: boolean;
 }
 
-function spoken(label: string, task: TaskView, limit: number | null): string {
-  const parts = [`${label}: ${statusWords(task.status, task.outcome).toLowerCase()}`];
-  if (limit !== null || task.iteration > 1) {
-    parts.push(`iteration ${task.iteration}${limit ? ` of ${limit}` : ''}`);
+function isOfInterest(task: TaskView): boolean {
+  return UNDER_WAY.has(task.status) || task.outcome === 'error';
+}
+
+function roundsText({ round, limit, isHead }: Rounds): string | null {
+  if (!isHead && round < 2) return null;
+  return limit ? `${round} / ${limit}` : `${round}`;
+}
+
+function spoken(label: string, words: string, task: TaskView, rounds: Rounds): string {
+  const parts = [`${label}: ${words.toLowerCase()}`];
+  if (roundsText(rounds)) {
+    parts.push(`iteration ${rounds.round}${rounds.limit ? ` of ${rounds.limit}` : ''}`);
   }
   if (task.attempt > 1) parts.push(`attempt ${task.attempt}`);
   if (task.outcome && task.status !== 'completed') parts.push(OUTCOME_WORDS[task.outcome]);
@@ -248,7 +283,8 @@ function LoopBadge({ edge, store, plan }: { edge: DrawnEdge; store: RunStore; pl
   const heads = plan.headsOf(edge.target);
   const loop = useRun(store, (run) => loopOf(run.state.loops, heads));
   const head = useTask(store, heads[0] ?? edge.target);
-  const limit = plan.limits.get(heads[0] ?? '') ?? 0;
+  const bounds = heads.map((id) => plan.limits.get(id) ?? 0).filter((bound) => bound > 0);
+  const limit = bounds.length ? Math.min(...bounds) : 0;
   const round = loop ? loop.passes + 1 : head.iteration;
   const ended = loop?.endedBecause ?? null;
   const words = ended ? `The loop ended: ${loopEndWords(ended)}` : 'How often the loop has gone round';
@@ -306,11 +342,18 @@ function neighbour(nodes: ReadonlyMap<string, Box>, from: string, key: string): 
   return best;
 }
 
-/** Where the layer stands. Kept outside React's state: a pan writes one style and renders nothing. */
-function useView(stage: RefObject<HTMLElement | null>, layer: RefObject<HTMLDivElement | null>, bounds: Box) {
+/** Where the layer stands. Kept outside React's state: a pan writes one style and renders nothing. `first` is what a
+    narrow screen begins with. */
+function useView(
+  stage: RefObject<HTMLElement | null>,
+  layer: RefObject<HTMLDivElement | null>,
+  bounds: Box,
+  first: Box | undefined,
+) {
   const view = useRef<View>({ x: 0, y: 0, zoom: 1 });
   const touched = useRef(false);
   const wanted = useRef(bounds);
+  const start = useRef(first);
   const settle = useRef(0);
 
   const put = useCallback(
@@ -327,10 +370,14 @@ function useView(stage: RefObject<HTMLElement | null>, layer: RefObject<HTMLDivE
     [layer],
   );
   const show = useCallback(
-    (box: Box) => {
+    (box: Box, near?: Box) => {
       const room = stage.current?.getBoundingClientRect();
       if (!room || room.width === 0) return;
       const scale = Math.min((room.width - 2 * MARGIN) / box.width, (room.height - 2 * MARGIN) / box.height);
+      if (near && scale < READABLE && room.width < NARROW_PX) {
+        show({ ...near, x: near.x - NEAR_PX, width: near.width + 2 * NEAR_PX });
+        return;
+      }
       const zoom = Math.min(FIT_MOST, Math.max(LEAST, scale));
       put({
         zoom,
@@ -355,9 +402,9 @@ function useView(stage: RefObject<HTMLElement | null>, layer: RefObject<HTMLDivE
   useLayoutEffect(() => {
     const element = stage.current;
     if (!element) return;
-    show(wanted.current);
+    show(wanted.current, start.current);
     const watch = new ResizeObserver(() => {
-      if (!touched.current) show(wanted.current);
+      if (!touched.current) show(wanted.current, start.current);
     });
     watch.observe(element);
     return () => watch.disconnect();
@@ -381,6 +428,7 @@ function useView(stage: RefObject<HTMLElement | null>, layer: RefObject<HTMLDivE
     fit: () => {
       touched.current = false;
       wanted.current = bounds;
+      start.current = undefined;
       show(bounds);
     },
   };

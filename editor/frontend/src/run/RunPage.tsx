@@ -13,6 +13,7 @@ import type { PlannedRun } from './plan';
 import { type RunStore, useRun } from './store';
 import { TaskPanel } from './TaskPanel';
 import { Timeline } from './Timeline';
+import { failureOf } from './words';
 
 type Tab = 'events' | 'timeline';
 
@@ -37,7 +38,7 @@ export function RunPage({ run, can, store, plan, feed }: RunPageProps) {
   };
   return (
     <>
-      <Head run={run} store={store}>
+      <Head run={run} store={store} plan={plan} onSelect={select}>
         <Controls store={store} runId={runId} workflow={workflow} can={rights} onDone={feed.refresh} />
       </Head>
       <LinkNotice store={store} />
@@ -50,6 +51,7 @@ export function RunPage({ run, can, store, plan, feed }: RunPageProps) {
               plan={plan}
               runId={runId}
               taskId={selected}
+              onSelect={select}
               onClose={() => select(null)}
             />
           ) : (
@@ -97,7 +99,15 @@ function TabButton(props: { id: Tab; tab: Tab; label: string; onOpen: (tab: Tab)
   );
 }
 
-function Head({ run, store, children }: { run: Json; store: RunStore; children: React.ReactNode }) {
+interface HeadProps {
+  run: Json;
+  store: RunStore;
+  plan: PlannedRun;
+  onSelect: (id: string) => void;
+  children: React.ReactNode;
+}
+
+function Head({ run, store, plan, onSelect, children }: HeadProps) {
   const status = useRun(store, (now) => now.state.status);
   const reason = useRun(store, (now) => now.state.reason);
   const endedAt = useRun(store, (now) => now.state.endedAt);
@@ -123,15 +133,39 @@ function Head({ run, store, children }: { run: Json; store: RunStore; children: 
             <Elapsed from={started} to={endedAt} running={!isFinal(status)} />
           </span>
         ) : null}
-        {reason && isFinal(status) ? (
-          <span className="muted small run-reason">{reason.replaceAll('_', ' ')}</span>
-        ) : null}
+        {reason && isFinal(status) ? <Reason reason={reason} plan={plan} onSelect={onSelect} /> : null}
       </div>
       {children}
       <p className="visually-hidden" role="status">
         The run is now: {runWords(status).toLowerCase()}
       </p>
     </div>
+  );
+}
+
+/** Why the run ended as it did, with the way to the task that is to blame. */
+function Reason({
+  reason,
+  plan,
+  onSelect,
+}: {
+  reason: string;
+  plan: PlannedRun;
+  onSelect: (id: string) => void;
+}) {
+  const { taskId, words } = failureOf(reason);
+  return (
+    <span className="muted small run-reason" title={words}>
+      {taskId === null ? null : (
+        <>
+          <button type="button" className="link-button" onClick={() => onSelect(taskId)}>
+            {plan.labels.get(taskId) ?? taskId}
+          </button>
+          :{' '}
+        </>
+      )}
+      {words}
+    </span>
   );
 }
 

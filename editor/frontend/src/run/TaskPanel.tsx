@@ -7,8 +7,10 @@ import { getJson } from '../ui/http';
 import { JsonView } from '../ui/JsonView';
 import { TaskStatusChip } from '../ui/status';
 import { agoWords, fullTime, secondsBetween, spanWords } from '../ui/time';
-import type { PlannedRun } from './plan';
-import { type RunStore, useTask } from './store';
+import { type PlannedRun, taskName } from './plan';
+import { StepFacts } from './StepFacts';
+import { type RunStore, useRun, useTask } from './store';
+import { reasonWords, stateWords } from './words';
 
 const SETTLE_MS = 150;
 
@@ -25,23 +27,26 @@ interface TaskPanelProps {
   plan: PlannedRun;
   runId: string;
   taskId: string;
+  onSelect: (id: string) => void;
   onClose: () => void;
 }
 
-export function TaskPanel({ store, plan, runId, taskId, onClose }: TaskPanelProps) {
+export function TaskPanel({ store, plan, runId, taskId, onSelect, onClose }: TaskPanelProps) {
   const task = useTask(store, taskId);
   const { detail, problem } = useDetail(runId, taskId, task);
-  const label = plan.labels.get(taskId) ?? taskId;
+  const label = taskName(plan, task);
+  const kind = plan.kinds.get(taskId) ?? 'task';
   const limit = plan.limits.get(taskId);
+  const loop = useRun(store, (run) => [...run.state.loops.values()].find(({ head }) => head === taskId));
+  const isHead = [...plan.analysis.loops.values()].some(({ heads }) => heads.includes(taskId));
+  const round = loop ? loop.passes + 1 : task.iteration;
   return (
     <section className="task-panel" aria-labelledby="task-title" data-testid="task-panel">
       <header className="task-panel-head">
         <div>
           <h2 id="task-title">{label}</h2>
           <p className="muted small">
-            {plan.kinds.get(taskId) === 'task'
-              ? (text(detail?.uses) ?? taskId)
-              : `${plan.kinds.get(taskId) ?? 'task'} · ${taskId}`}
+            {kind === 'task' ? (text(detail?.uses) ?? taskId) : `${kind} · ${taskId}`}
           </p>
         </div>
         <button
@@ -54,15 +59,18 @@ export function TaskPanel({ store, plan, runId, taskId, onClose }: TaskPanelProp
         </button>
       </header>
       <div className="task-panel-facts">
-        <TaskStatusChip status={task.status} outcome={task.outcome} />
-        <span className="chip">
-          iteration {task.iteration}
-          {limit ? ` of ${limit}` : ''}
-        </span>
+        <TaskStatusChip status={task.status} outcome={task.outcome} words={stateWords(task, kind)} />
+        {round > 1 || isHead ? (
+          <span className="chip">
+            iteration {round}
+            {limit ? ` of ${limit}` : ''}
+          </span>
+        ) : null}
         {task.attempt > 1 ? <span className="chip">attempt {task.attempt}</span> : null}
-        {task.reason ? <span className="chip">{task.reason.replaceAll('_', ' ')}</span> : null}
+        {task.reason ? <span className="chip chip--text">{reasonWords(task.reason)}</span> : null}
       </div>
       {problem ? <p className="notice notice--error">{problem}</p> : null}
+      <StepFacts store={store} plan={plan} taskId={taskId} detail={detail} onSelect={onSelect} />
       {detail ? (
         <Iterations detail={detail} current={task.iteration} />
       ) : problem ? null : (
@@ -107,7 +115,7 @@ function Iterations({ detail, current }: { detail: Json; current: number }) {
   const numbers = [...new Set([...attempts, ...feedback].map((item) => whole(item.iteration, 1)))].sort(
     (a, b) => b - a,
   );
-  if (numbers.length === 0) return <p className="panel-empty muted">{waitingWords(detail)}</p>;
+  if (numbers.length === 0) return <Inline detail={detail} />;
   return (
     <div className="iterations">
       {numbers.map((number) => (
@@ -133,12 +141,38 @@ function Iterations({ detail, current }: { detail: Json; current: number }) {
   );
 }
 
+/** Steps the engine carries out in place have no attempts: what they gave, or what went wrong, is all there is. */
+function Inline({ detail }: { detail: Json }) {
+  const error = text(detail.error);
+  const hasResult = detail.result !== null && detail.result !== undefined;
+  if (!error && !hasResult) {
+    const words = waitingWords(detail);
+    return words ? <p className="panel-empty muted">{words}</p> : null;
+  }
+  return (
+    <div className="attempt">
+      {error ? (
+        <div className="attempt-error">
+          <p>{error}</p>
+        </div>
+      ) : null}
+      {hasResult ? (
+        <div className="attempt-part">
+          <h3>Result</h3>
+          <JsonView value={detail.result} label="Result" />
+        </div>
+      ) : null}
+    </div>
+  );
+}
+
 function waitingWords(detail: Json): string {
   const status = taskStatus(detail.status);
   if (status === 'blocked') return 'This task waits for the tasks before it.';
   if (status === 'completed' && toOutcome(detail.outcome) === 'skipped')
     return 'This task was skipped and never ran.';
-  return 'This task has not run yet.';
+  if (status === 'completed') return 'This task gave no result.';
+  return status === 'ready' ? 'This task has not run yet.' : '';
 }
 
 function summaryOf(number: number, attempts: readonly Json[], feedback: readonly Json[]): string {

@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from 'react';
 import { isFinal } from '../live/types';
 import { TASK_WORDS } from '../ui/status';
 import { spanWords } from '../ui/time';
-import type { PlannedRun } from './plan';
+import { type PlannedRun, taskName } from './plan';
 import { type Span, spansOf } from './spans';
 import { type RunStore, useRun } from './store';
 
@@ -39,7 +39,7 @@ export function Timeline({
         {rows.slice(0, ROWS).map(([id, spans]) => (
           <li key={id}>
             <button type="button" className="link-button truncate" onClick={() => onSelect(id)}>
-              {plan.labels.get(id) ?? id}
+              {taskName(plan, store.task(id))}
             </button>
             <span className="timeline-track">
               {spans.map((span) => (

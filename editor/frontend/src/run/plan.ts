@@ -12,7 +12,9 @@ import {
 } from '../graph/document';
 import { tidy } from '../graph/layout';
 import { type Analysis, analyse } from '../graph/loops';
-import { type Json, list, record, text as words } from '../live/parse';
+import { codeBounds } from '../live/bounds';
+import { type Json, list, record } from '../live/parse';
+import type { TaskView } from '../live/types';
 
 export interface PlannedRun {
   readonly graph: Graph;
@@ -21,15 +23,17 @@ export interface PlannedRun {
   readonly loopEdges: ReadonlySet<string>;
   /** Labels of the definition's tasks; tasks made while running have none. */
   readonly labels: ReadonlyMap<string, string>;
-  /** For heads of loops: how often they may run, 0 without a limit. */
+  /** How often heads of loops may run, and tasks that only loop over themselves; 0 without a limit. */
   readonly limits: ReadonlyMap<string, number>;
   readonly kinds: ReadonlyMap<string, string>;
+  readonly nodes: ReadonlyMap<string, Fields>;
   headsOf: (target: string) => readonly string[];
 }
 
 export function planRun(run: Json): PlannedRun {
   const graph = readDocument(definitionOf(run));
-  const analysis = analyse(graph);
+  const tasks = list(run.tasks).map(record);
+  const analysis = analyse(graph, codeBounds(tasks));
   const placed = new Map(graph.nodes.flatMap((node) => pair(node.id, placeOf(graph, node.id))));
   // A definition from Python may have no layout, or only half of one: then all of it is laid out.
   const places = placed.size === graph.nodes.length ? placed : tidy(graph);
@@ -37,9 +41,11 @@ export function planRun(run: Json): PlannedRun {
   for (const loop of analysis.loops.values()) {
     for (const head of loop.heads) limits.set(head, loop.bound.limit);
   }
-  for (const task of list(run.tasks).map(record)) {
-    const id = words(task.id);
-    if (id && typeof task.max_cycle === 'number' && limits.has(id)) limits.set(id, task.max_cycle);
+  const looping = new Set([...analysis.loops.values()].flatMap((loop) => [...loop.body]));
+  for (const task of tasks) {
+    // A task outside of all loops may still ask for another iteration of itself.
+    if (typeof task.max_cycle === 'number' && !looping.has(String(task.id)))
+      limits.set(String(task.id), task.max_cycle);
   }
   return {
     graph,
@@ -49,8 +55,17 @@ export function planRun(run: Json): PlannedRun {
     labels: new Map(graph.nodes.map((node) => [node.id, labelOf(node)])),
     limits,
     kinds: new Map(graph.nodes.map((node) => [node.id, text(node.fields.kind) || 'task'])),
+    nodes: new Map(graph.nodes.map((node) => [node.id, node.fields])),
     headsOf: (target) => graph.groups.find((group) => group.id === target)?.members ?? [target],
   };
+}
+
+/** What a task is called on the page. Those a map step made have ids nobody can read. */
+export function taskName(plan: PlannedRun, task: TaskView): string {
+  const drawn = plan.labels.get(task.id);
+  if (drawn !== undefined || task.parent === null || task.item === null) return drawn ?? task.id;
+  if (plan.kinds.get(task.parent) !== 'map') return task.id;
+  return `${plan.labels.get(task.parent) ?? task.parent} #${task.item}`;
 }
 
 function definitionOf(run: Json): Fields {

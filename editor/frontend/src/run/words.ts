@@ -1,8 +1,9 @@
 /* Sentences for events and loops. */
 
 import { text } from '../live/parse';
-import type { RunEvent } from '../live/types';
-import { runWords } from '../ui/status';
+import type { RunEvent, TaskView } from '../live/types';
+import { runWords, statusWords } from '../ui/status';
+import { clockTime } from '../ui/time';
 
 const MOVES: Record<string, string> = {
   blocked: 'waits for its inputs',
@@ -44,19 +45,57 @@ const LOOP_ENDS: Record<string, string> = {
   failed: 'a task in it failed',
 };
 
+/** Reasons the engine gives as a code. All others are sentences of a person or of a failure. */
+const REASONS: Record<string, string> = {
+  asked: 'somebody stopped it',
+  stalled: 'nothing could go on',
+  step_limit: 'it took more steps than a run may take',
+  deadline: 'its time was up',
+  feedback_drift: 'the code now asks something else than what was answered',
+  cycle_limit: 'it reached its limit',
+  converged: 'it converged',
+};
+
+/** A reason as words: codes are put into words, sentences stay as they are, letter for letter. */
+export function reasonWords(reason: string): string {
+  const known = REASONS[reason] ?? LOOP_ENDS[reason];
+  return known ?? (/^[a-z]+(_[a-z]+)*$/.test(reason) ? reason.replaceAll('_', ' ') : reason);
+}
+
+export interface Failure {
+  /** The task whose failure ended the run; null where the reason names none. */
+  readonly taskId: string | null;
+  readonly words: string;
+}
+
+/** The engine names the task that failed inside its sentence; pages show its label and link to it. */
+export function failureOf(reason: string): Failure {
+  const found = /^Task (['"])(.+?)\1 failed: ([\s\S]+)$/.exec(reason);
+  return found
+    ? { taskId: found[2] as string, words: found[3] as string }
+    : { taskId: null, words: reasonWords(reason) };
+}
+
+/** How a task stands. A delay holds no worker: it waits, whatever its status is called. */
+export function stateWords(task: TaskView, kind: string): string {
+  if (task.status === 'running' && kind === 'delay') return 'Waiting';
+  if (task.status === 'running' && kind === 'workflow') return 'Waiting for its run';
+  return statusWords(task.status, task.outcome);
+}
+
 export function loopEndWords(reason: string): string {
   return LOOP_ENDS[reason] ?? reason.replaceAll('_', ' ');
 }
 
 /** What happened, as the end of a sentence that begins with the task's label. */
-export function eventWords(event: RunEvent): string {
+export function eventWords(event: RunEvent, nameOf: (id: string) => string = (id) => id): string {
   const reason = text(event.data.reason);
   switch (event.type) {
     case 'run_status':
-      return `The run is now: ${runWords(event.to ?? '').toLowerCase()}${reason ? ` (${reason.replaceAll('_', ' ')})` : ''}`;
+      return runSentence(event.to ?? '', reason, nameOf);
     case 'task_created':
       return text(event.data.parent)
-        ? `was added by ${String(event.data.parent)}`
+        ? `was added by “${nameOf(String(event.data.parent))}”`
         : 'begins another iteration';
     case 'task_status':
       return statusSentence(event);
@@ -66,6 +105,12 @@ export function eventWords(event: RunEvent): string {
       return `The loop ended: ${loopEndWords(reason ?? '')}`;
     case 'iteration_refused':
       return `asked for another iteration beyond its limit of ${String(event.data.limit ?? '')}`;
+    case 'delay_started':
+      return typeof event.data.due === 'number'
+        ? `waits until ${clockTime(new Date(event.data.due * 1000).toISOString())}`
+        : 'waits';
+    case 'convergence_unknown':
+      return `could not be compared with the pass before: ${String(event.data.error ?? '')}`;
     case 'feedback_requested':
       return `asks: ${text(event.data.prompt) ?? 'for an answer'}`;
     case 'feedback_answered':
@@ -78,6 +123,15 @@ export function eventWords(event: RunEvent): string {
 /** True for events that speak of the run or a loop and not of one task. */
 export function speaksForItself(event: RunEvent): boolean {
   return event.taskId === null || event.type === 'loop_taken' || event.type === 'loop_ended';
+}
+
+function runSentence(status: string, reason: string | null, nameOf: (id: string) => string): string {
+  const failure = reason === null ? null : failureOf(reason);
+  // The event before it tells what went wrong; saying it again would only look like a second failure.
+  if (status === 'failed' && failure?.taskId)
+    return `The run failed, because “${nameOf(failure.taskId)}” failed`;
+  const words = `The run is now: ${runWords(status).toLowerCase()}`;
+  return failure ? `${words} (${failure.words})` : words;
 }
 
 function statusSentence(event: RunEvent): string {

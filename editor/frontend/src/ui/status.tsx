@@ -97,11 +97,17 @@ export function TaskIcon({ status }: { status: TaskStatus }) {
   return <Icon className="icon" aria-hidden="true" />;
 }
 
-export function TaskStatusChip({ status, outcome }: { status: TaskStatus; outcome: Outcome | null }) {
+interface TaskStatusChipProps {
+  status: TaskStatus;
+  outcome: Outcome | null;
+  words?: string;
+}
+
+export function TaskStatusChip({ status, outcome, words }: TaskStatusChipProps) {
   return (
     <span className="status" data-status={status}>
       <TaskIcon status={status} />
-      {statusWords(status, outcome)}
+      {words ?? statusWords(status, outcome)}
     </span>
   );
 }

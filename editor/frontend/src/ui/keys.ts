@@ -23,6 +23,26 @@ export function isTyping(target: EventTarget | null): boolean {
   return target.isContentEditable || target.matches('input, textarea, select');
 }
 
+const GO_MS = 1_200;
+const PLACES: Record<string, string> = {
+  h: '/',
+  w: '/workflows/',
+  r: '/runs/',
+  i: '/inbox/',
+  m: '/monitor/',
+};
+
+/** "g" and then a letter: the place to go to, for the second key; null while there is none. */
+export function goKeys(now: () => number = Date.now): (event: KeyboardEvent) => string | null {
+  let asked = Number.NEGATIVE_INFINITY;
+  return (event) => {
+    const key = shortcut(event);
+    const place = key !== null && now() - asked < GO_MS ? PLACES[key] : undefined;
+    asked = key === 'g' && place === undefined ? now() : Number.NEGATIVE_INFINITY;
+    return place ?? null;
+  };
+}
+
 /** The key a shortcut may react to, or null. */
 export function shortcut(event: KeyboardEvent): string | null {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;

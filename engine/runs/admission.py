@@ -1,0 +1,67 @@
+"""Backpressure at the door: a start that would overfill the engine is refused with the time to come back.
+
+Counted over partial indexes that hold only what is open, never over history, and only as far as the limit.
+"""
+
+from __future__ import annotations
+
+import time
+from threading import Lock
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+
+from engine.core.errors import LimitExceeded
+from engine.core.state import FINAL_RUN_STATUSES
+from engine.runs.models import Attempt, Run
+
+MAX_ACTIVE_RUNS = 10_000
+MAX_OPEN_ATTEMPTS = 50_000
+RETRY_AFTER_SECONDS = 5
+_COUNT_EVERY = 1.0
+
+
+class _Gate:
+    """One limit. Far from it a count stands for some starts of the next second; close to it each start counts."""
+
+    def __init__(self, setting: str, default: int, what: str) -> None:
+        self.setting, self.default, self.what = setting, default, what
+        self._lock = Lock()
+        self._free = 0
+        self._until = 0.0
+
+    def pass_one(self, rows: QuerySet[Any]) -> None:
+        limit = int(getattr(settings, self.setting, self.default))
+        with self._lock:
+            if self._free > 0 and time.monotonic() < self._until:
+                self._free -= 1
+                return
+        room = limit - rows[:limit].values("pk").count()
+        with self._lock:
+            self._free, self._until = room // 10, time.monotonic() + _COUNT_EVERY
+        if room <= 0:
+            raise LimitExceeded(
+                f"There are {limit} {self.what} already, as many as {self.setting} allows. Try again later.",
+                code="engine_full", retry_after=RETRY_AFTER_SECONDS, limit=limit, setting=self.setting,
+            )  # fmt: skip
+
+    def forget(self) -> None:
+        with self._lock:
+            self._free = 0
+
+
+_runs = _Gate("GRAFLOW_MAX_ACTIVE_RUNS", MAX_ACTIVE_RUNS, "active runs")
+_attempts = _Gate("GRAFLOW_MAX_OPEN_ATTEMPTS", MAX_OPEN_ATTEMPTS, "open attempts")
+
+
+def admit() -> None:
+    """Let one more run start. Raises LimitExceeded, with `retry_after` in seconds."""
+    _runs.pass_one(Run.objects.exclude(status__in=sorted(FINAL_RUN_STATUSES)))
+    _attempts.pass_one(Attempt.objects.filter(state__in=Attempt.OPEN))
+
+
+def forget() -> None:
+    """Count anew at the next start; for tests, whose databases change behind this module's back."""
+    _runs.forget()
+    _attempts.forget()
