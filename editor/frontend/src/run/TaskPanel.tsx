@@ -10,7 +10,7 @@ import { agoWords, fullTime, secondsBetween, spanWords } from '../ui/time';
 import { type PlannedRun, taskName } from './plan';
 import { StepFacts } from './StepFacts';
 import { type RunStore, useRun, useTask } from './store';
-import { reasonWords, stateWords } from './words';
+import { reasonWords, roundWords, stateWords } from './words';
 
 const SETTLE_MS = 150;
 
@@ -61,10 +61,7 @@ export function TaskPanel({ store, plan, runId, taskId, onSelect, onClose }: Tas
       <div className="task-panel-facts">
         <TaskStatusChip status={task.status} outcome={task.outcome} words={stateWords(task, kind)} />
         {round > 1 || isHead ? (
-          <span className="chip">
-            iteration {round}
-            {limit ? ` of ${limit}` : ''}
-          </span>
+          <span className="chip">{roundWords(task.iteration, round, limit ?? 0)}</span>
         ) : null}
         {task.attempt > 1 ? <span className="chip">attempt {task.attempt}</span> : null}
         {task.reason ? <span className="chip chip--text">{reasonWords(task.reason)}</span> : null}
@@ -181,6 +178,7 @@ function summaryOf(number: number, attempts: readonly Json[], feedback: readonly
     .map((item) => (whole(item.iteration, 1) === number ? record(item.decision) : {}))
     .find((item) => item.decision);
   if (decision) return DECIDED[String(decision.decision)] ?? String(decision.decision);
+  if (tries === 0) return 'waits for an answer';
   return tries === 1 ? '1 attempt' : `${tries} attempts`;
 }
 

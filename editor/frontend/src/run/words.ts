@@ -76,6 +76,14 @@ export function failureOf(reason: string): Failure {
     : { taskId: null, words: reasonWords(reason) };
 }
 
+/** The iteration over the whole run; inside an outer loop also the pass that the limit counts. */
+export function roundWords(iteration: number, round: number, limit: number): string {
+  if (!limit) return `iteration ${iteration}`;
+  return iteration === round
+    ? `iteration ${round} of ${limit}`
+    : `iteration ${iteration}, pass ${round} of ${limit}`;
+}
+
 /** How a task stands. A delay holds no worker: it waits, whatever its status is called. */
 export function stateWords(task: TaskView, kind: string): string {
   if (task.status === 'running' && kind === 'delay') return 'Waiting';
