@@ -65,14 +65,14 @@ def _start(row: ChildRun) -> bool:
         try:
             version = _chosen(row)
             plan = plan_of(version.pk)
-            checked_inputs(plan, row.inputs)
+            inputs = checked_inputs(plan, row.inputs)
         except EngineError as error:
             mine.update(state=ChildRun.ENDED, error=str(error), follow_after=database.in_seconds(FAST_SECONDS))
             transaction.on_commit(partial(hooks.follow_up, [row.pk]))
             return True
         parent = Run.objects.defer("inputs", "counters").get(pk=row.parent_id)
         run = Run(
-            definition_id=version.definition_id, version=version, inputs=row.inputs, counters={}, mode=parent.mode,
+            definition_id=version.definition_id, version=version, inputs=inputs, counters={}, mode=parent.mode,
             priority=parent.priority, started_by_id=parent.started_by_id, created_at=database.now(),
             engine_abi=version.engine_abi, parent_id=parent.pk, parent_task=row.key, depth=parent.depth + 1,
         )  # fmt: skip

@@ -222,6 +222,12 @@ def test_a_version_can_be_named_and_the_latest_is_taken_when_the_step_starts(dri
     assert (run.task("step").result, pinned.task("step").result) == ("new", 2)
 
 
+def test_inputs_that_were_left_out_have_the_childs_defaults(driver: Driver) -> None:
+    declared = {"type": "object", "properties": {"n": {"type": "integer", "default": 6}}}
+    run = driver.start(document([calls(publish(driver, {**SUMS, "inputs": declared}, "Sums"))], []))
+    assert (run.task("step").result, child_of(run).row.inputs) == (7, {"n": 6})
+
+
 def test_inputs_that_do_not_fit_and_a_workflow_that_is_gone_fail_the_step(driver: Driver) -> None:
     slug = publish(driver, CHILD, "Child")
     run = driver.start(document([calls(slug, inputs={"n": "three"})], []))
