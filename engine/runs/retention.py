@@ -25,6 +25,7 @@ from engine.core.state import FINAL_RUN_STATUSES
 from engine.runs import database, idempotency, tally, values
 from engine.runs.data import iso
 from engine.runs.models import Attempt, Blob, IdempotencyKey, Run, RunEvent, RunTask, Timer
+from engine.runs.outgoing import OutboxItem
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ def trim(run_id: int) -> int:
     gone = _delete_in_steps(Attempt.objects.filter(run_id=run_id)) + _delete_in_steps(
         Timer.objects.filter(run_id=run_id)
     )
+    gone += _delete_in_steps(OutboxItem.objects.filter(run_id=run_id))
     while step := _delete_events(run_id):
         gone += step
     return gone
