@@ -149,6 +149,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 GRAFLOW_TASK_MODULES = env.names("GRAFLOW_TASK_MODULES", "graflow_site.demo")
 GRAFLOW_EXAMPLES = "graflow_site.demo.examples.EXAMPLES"
+GRAFLOW_QUEUES = env.names("GRAFLOW_QUEUES", "")
 GRAFLOW_RETENTION_DAYS = env.number("GRAFLOW_RETENTION_DAYS", 30, least=0, most=36_500)
 GRAFLOW_ARCHIVE_DIR = DATA_DIR / "archive"
 GRAFLOW_MAX_ACTIVE_RUNS = env.number("GRAFLOW_MAX_ACTIVE_RUNS", 10_000, least=1, most=10_000_000)

@@ -370,7 +370,7 @@ def _retry_delay(fold: Fold, task: TaskState, plan_task: PlanTask, event: n.Task
     if fold.state.closing is not None:
         return None
     if event.kind == "released":
-        return 0.0
+        return event.delay or 0.0
     if event.kind == "worker_lost":
         task.lost_count += 1
         return 0.0 if task.lost_count <= LOSS_BUDGET else None

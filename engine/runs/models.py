@@ -144,6 +144,7 @@ class Run(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
     business_key = models.CharField(max_length=200, null=True, blank=True)
+    counted = models.BooleanField(default=False, help_text="Whether the totals hold it.")
 
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]
@@ -155,6 +156,9 @@ class Run(models.Model):
             models.Index(fields=["definition", "-created_at", "-id"], name="engine_run_of_workflow"),
             models.Index(
                 fields=["status", "id"], name="engine_run_live", condition=~Q(status__in=sorted(FINAL_RUN_STATUSES))
+            ),
+            models.Index(
+                fields=["id"], name="engine_run_uncounted", condition=Q(ended_at__isnull=False, counted=False)
             ),
             models.Index(
                 fields=["ended_at"],
@@ -437,6 +441,20 @@ class IdempotencyKey(models.Model):
         return f"{self.scope} {self.key}"
 
 
+class Total(models.Model):
+    """A figure that only grows; see `tally`."""
+
+    name = models.CharField(max_length=40)
+    label = models.CharField(max_length=40, default="", blank=True)
+    value = models.FloatField(default=0.0)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["name", "label"], name="engine_total_name")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.label}: {self.value:g}"
+
+
 class WorkerInstance(models.Model):
     """A worker since its last start. For people and health only: leases do not depend on this row."""
 
@@ -444,7 +462,7 @@ class WorkerInstance(models.Model):
     host = models.CharField(max_length=200)
     pid = models.PositiveIntegerField()
     slots = models.PositiveIntegerField(default=1)
-    queues = models.CharField(max_length=200, default="")
+    queues = models.TextField(default="", help_text="Separated by commas.")
     started_at = models.DateTimeField()
     last_seen = models.DateTimeField(db_index=True)
     draining = models.BooleanField(default=False)

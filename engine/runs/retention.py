@@ -22,7 +22,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Exists, F, OuterRef, QuerySet
 
 from engine.core.state import FINAL_RUN_STATUSES
-from engine.runs import database, idempotency, values
+from engine.runs import database, idempotency, tally, values
 from engine.runs.data import iso
 from engine.runs.models import Attempt, Blob, IdempotencyKey, Run, RunEvent, RunTask, Timer
 
@@ -57,6 +57,7 @@ def trim(run_id: int) -> int:
     if not run.is_final:
         return 0
     _archive(run)
+    tally.count([run_id])  # before there is nothing left to count
     gone = _delete_in_steps(Attempt.objects.filter(run_id=run_id)) + _delete_in_steps(
         Timer.objects.filter(run_id=run_id)
     )

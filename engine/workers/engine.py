@@ -22,7 +22,7 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from engine.runs import attempts, children, database, inbox, leases, retention, schedules, sweeps
+from engine.runs import attempts, children, database, inbox, leases, queues, retention, schedules, sweeps, tally
 from engine.runs.models import SchedulerBeat, WorkerInstance
 from engine.workers.clock import ClockGuard
 from engine.workers.postman import Postman
@@ -40,6 +40,7 @@ RETENTION_SECONDS = 3600.0
 RUNS_AT_ONCE = 5
 KEPT = timedelta(days=1)
 BATCH = 100
+COUNT_BATCHES = 20
 EPOCH_KEY = "graflow:epoch"
 
 
@@ -79,6 +80,7 @@ class Engine:
             self._watch_epoch()
             self._resend()
             work += sum(_each(children.sweep, children.to_follow()))
+            _count_ended()
         if now >= self._next_trim:
             self._next_trim = now + TRIM_SECONDS
             _trim()
@@ -127,7 +129,10 @@ class Engine:
         """Publish what waits, the most urgent first, as far as the window allows; whether something still waits."""
         if not sweeps.is_waiting():
             return False
-        taken = sweeps.take_unpublished(min(BATCH, attempts.window() - sweeps.on_the_wire()))
+        heard = queues.listened()
+        if heard is not None and not sweeps.is_waiting(heard):
+            return False
+        taken = sweeps.take_unpublished(min(BATCH, attempts.window() - sweeps.on_the_wire(heard)), heard)
         return not taken or self._publish(taken)
 
     def _publish(self, taken: list[sweeps.Waiting]) -> bool:
@@ -182,6 +187,13 @@ def _each(change: Callable[[T], int], things: Iterable[T]) -> list[int]:
         except Exception:  # whatever is wrong with one run, it is said and the next one is served
             log.exception("engine: %r could not be carried out", thing)
     return done
+
+
+def _count_ended() -> None:
+    """Add what has ended to the totals, as far as this look may take."""
+    for _ in range(COUNT_BATCHES):
+        if sum(_each(tally.count, [tally.due()])) < tally.BATCH:
+            return
 
 
 def _told(what: str, count: int) -> int:

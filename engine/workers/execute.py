@@ -21,7 +21,7 @@ from engine.core import kinds, registry
 from engine.core import news as n
 from engine.core.arguments import Sources, fill
 from engine.core.context import Execution
-from engine.core.errors import EngineError, WorkflowStateError
+from engine.core.errors import EngineError
 from engine.core.plan import PlanTask
 from engine.core.scope import upstream
 from engine.execution.attempt import Call, Outcome, carry_out
@@ -30,7 +30,7 @@ from engine.runs.attempts import LEASE_SECONDS, Taker, limit_of
 from engine.runs.channels import StoredChannels, StoredSteps
 from engine.runs.leases import Claim, Report
 from engine.runs.questions import StoredAnswers
-from engine.workers import network
+from engine.workers import network, strangers
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,8 @@ def carry_out_claim(claim: Claim) -> Report:
     """Run the body. Whatever it does becomes a report."""
     try:
         call = _call(claim)
+    except strangers.UnknownFunction as unknown:
+        return Report(news=strangers.handed_back(claim, unknown))
     except EngineError as error:
         return Report(news=_invalid(claim, str(error)))
     seconds = limit_of(claim.task)
@@ -131,9 +133,7 @@ def _call(claim: Claim) -> Call:
     uses = state.uses or task.uses or task.id
     wrapper = network.task() if task.kind == "http" else registry.tasks().get(uses)
     if wrapper is None:
-        raise WorkflowStateError(
-            f"Task {task.id!r}: this worker knows no function {uses!r}. Its module must be listed in GRAFLOW_TASK_MODULES."
-        )
+        raise strangers.UnknownFunction(uses)
     by_name, main = upstream(claim.plan, claim.state, task.id)
     execution = Execution(
         run_id=str(claim.run.public_id), task_id=task.id, iteration=state.iteration, attempt=state.attempt,

@@ -113,7 +113,7 @@ def test_a_child_that_died_is_reported_without_waiting_for_the_lease(
 
 
 def test_a_worker_says_that_it_is_there(driver: Driver) -> None:
-    instance._register(slots=3)
+    instance._register(slots=3, queues=["default"])
     before = WorkerInstance.objects.get()
     instance.beat()
     after = WorkerInstance.objects.get()
