@@ -207,3 +207,15 @@ def test_unknown_things_are_not_found(driver: Driver) -> None:
     run = driver.start(ASK)
     with pytest.raises(UnknownTask):
         api.task_detail(driver.boss, run.id, "nowhere")
+
+
+def test_a_step_that_runs_another_workflow_tells_which_run_that_is(driver: Driver) -> None:
+    driver.publish({**ONE, "name": "Inner"})
+    step = {"id": "step", "kind": "workflow", "workflow": "inner"}
+    run = driver.start(document([step, {**step, "id": "other"}], []))
+    (child,) = api.task_detail(driver.boss, run.id, "step").children
+    assert (child.task_id, child.workflow) == ("step", "inner")
+    assert (api.get_run(driver.boss, child.run).parent, api.get_run(driver.boss, child.run).parent_task) == (
+        run.id,
+        "step",
+    )
