@@ -121,7 +121,7 @@ class Run(models.Model):
     reason = models.TextField(null=True, blank=True)
     mode = models.CharField(max_length=8, default="live")
     seq = models.PositiveBigIntegerField(default=0)
-    min_seq = models.PositiveBigIntegerField(default=1)
+    min_seq = models.PositiveBigIntegerField(default=1, db_default=1)
     inputs = JsonText()
     counters = JsonText()
     paused = models.BooleanField(default=False)
@@ -144,7 +144,7 @@ class Run(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
     business_key = models.CharField(max_length=200, null=True, blank=True)
-    counted = models.BooleanField(default=False, help_text="Whether the totals hold it.")
+    counted = models.BooleanField(default=False, db_default=False, help_text="Whether the totals hold it.")
 
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]

@@ -38,6 +38,8 @@ _ATTEMPT = (
     "inputs", "error", "traceback", "late_result",
 )  # fmt: skip
 
+_NOTICE = ("key", "iteration", "recipient", "subject", "message", "state", "tries", "created_at", "sent_at", "error")
+
 
 def due(days: int | None = None, limit: int = 100) -> list[int]:
     """Runs whose history has been kept long enough, the oldest first; none when `days` is 0."""
@@ -59,8 +61,10 @@ def trim(run_id: int) -> int:
         return 0
     _archive(run)
     tally.count([run_id])  # before there is nothing left to count
-    gone = _delete_in_steps(Attempt.objects.filter(run_id=run_id)) + _delete_in_steps(
-        Timer.objects.filter(run_id=run_id)
+    notices = OutboxItem.objects.filter(run_id=run_id).exclude(state=OutboxItem.WAITING)
+    gone = sum(
+        _delete_in_steps(rows)
+        for rows in (Attempt.objects.filter(run_id=run_id), Timer.objects.filter(run_id=run_id), notices)
     )
     gone += _delete_in_steps(OutboxItem.objects.filter(run_id=run_id))
     while step := _delete_events(run_id):
@@ -139,6 +143,8 @@ def _lines(run: Run) -> Iterator[dict[str, Any]]:
     for attempt in Attempt.objects.filter(run_id=run.pk).order_by("pk").iterator(chunk_size=100):
         result = values.fetch(attempt.result, attempt.result_blob_id)
         yield {"kind": "attempt", **_shown(attempt, _ATTEMPT), "result": result}
+    for notice in OutboxItem.objects.filter(run_id=run.pk).order_by("pk").iterator(chunk_size=BATCH):
+        yield {"kind": "notice", "by": notice.kind, **_shown(notice, _NOTICE)}
 
 
 def _shown(row: Any, names: tuple[str, ...]) -> dict[str, Any]:

@@ -120,6 +120,15 @@ def test_one_click_starts_a_run_with_its_defaults(boss: User, workflow: Workflow
     assert run.inputs == {"topic": "loops"}
 
 
+def test_a_page_starts_no_more_runs_than_the_api(boss: User, workflow: Workflow, settings: Any) -> None:
+    settings.GRAFLOW_RATES = {"start": (2, 60)}
+    client, address = browser(boss), reverse("workflow-run", args=[workflow.id])
+    assert [client.post(address).status_code for _ in range(2)] == [302, 302]
+    refused = client.post(address)
+    assert (refused.status_code, int(refused["Retry-After"]) > 0) == (429, True)
+    assert len(api.list_runs(boss).results) == 2
+
+
 def test_a_missing_input_is_asked_for(boss: User) -> None:
     properties = {"topic": {"type": "string"}, "times": {"type": "integer", "default": 2}}
     needs = ASK | {"inputs": {"type": "object", "properties": properties, "required": ["topic"]}}

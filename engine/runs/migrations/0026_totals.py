@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='run',
             name='counted',
-            field=models.BooleanField(default=False, help_text='Whether the totals hold it.'),
+            field=models.BooleanField(db_default=False, default=False, help_text='Whether the totals hold it.'),
         ),
         migrations.AddIndex(
             model_name='run',
