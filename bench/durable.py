@@ -27,7 +27,6 @@ ONE_WORKER = frozenset({"waiting"})  # parts for a product of their own, with a 
 MODES = ("full", "embedded")
 PROCESSES = 2
 RESULTS, BROKER = 3, 4  # databases of the product's Redis that the product leaves alone
-MAX_ACTIVE_RUNS = 100_000  # the waiting ones are as many as the default allows altogether
 PART_SECONDS = 3_600.0
 
 
@@ -97,7 +96,6 @@ def _environment(product: Stack) -> dict[str, str]:
         "GRAFLOW_TASK_MODULES": "bench.noop",
         "DATABASE_URL": known["DATABASE_URL"],
         "REDIS_URL": known["REDIS_URL"],
-        "GRAFLOW_MAX_ACTIVE_RUNS": str(MAX_ACTIVE_RUNS),
         "LOG_LEVEL": "WARNING",
         "BENCH_BROKER": env.celery_broker(env.redis(known["REDIS_URL"], step=BROKER)),
         "BENCH_RESULTS": env.celery_broker(env.redis(known["REDIS_URL"], step=RESULTS)),

@@ -1,7 +1,8 @@
 """The store under everything that may happen to it, in any order: hypothesis plays broker, workers, people and time.
 
 After each step all invariants hold; whatever happened, every run can be brought to its end afterwards.
-`STATEFUL_EXAMPLES` is the number of sequences (default 6 of up to 40 steps, with it 50 steps each).
+`STATEFUL_EXAMPLES` is the number of sequences (default 6 of up to 40 steps, with it 50 steps each). A failure is
+shown as it was found; set `STATEFUL_SHRINK` to have it made smaller, which takes minutes on a database.
 """
 
 from __future__ import annotations
