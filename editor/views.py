@@ -148,7 +148,7 @@ def workflow_page(request: HttpRequest, found: Workflow, *, status: int = 200, *
         "page_data": {"document": versions[0].document if versions else found.document},
         "schedules": api.list_schedules(request.user, found.id),
         "triggers": api.list_triggers(request.user, found.id),
-        "schedule_form": ScheduleForm(),
+        "schedule_form": ScheduleForm(initial={"inputs": defaults_of(_inputs_schema(found.document)) or {}}),
         "trigger_form": TriggerForm(),
         "can_automate": policy.can(request.user, "automation.edit"),
         "site_zone": settings.TIME_ZONE,

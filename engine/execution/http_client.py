@@ -14,7 +14,7 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,7 +204,7 @@ def _read(response: http.client.HTTPResponse, coding: str, deadline: _Deadline) 
     """The whole body, decompressed, within the limits of size and ratio."""
     if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         raise TerminalError(f"The answer is compressed by {coding[:40]!r}, which was not asked for.")
-    unpack = zlib.decompressobj(wbits=47) if coding not in ("", "identity") else None
+    unpack = _Unpacking() if coding not in ("", "identity") else None
     told = response.length
     if told is not None and told > MAX_BYTES:
         raise AnswerTooLarge(f"The answer has {told} bytes; at most {MAX_BYTES} are read.")
@@ -214,21 +214,41 @@ def _read(response: http.client.HTTPResponse, coding: str, deadline: _Deadline) 
         packed += len(chunk)
         if packed > MAX_BYTES:
             raise AnswerTooLarge(f"The answer has more than {MAX_BYTES} bytes.")
-        if unpack is None:
-            kept += chunk
-            continue
-        while chunk:
+        for part in [chunk] if unpack is None else unpack.parts(chunk):
             deadline.left()
-            kept += unpack.decompress(chunk, CHUNK)
-            _check_unpacked(len(kept), packed)
-            chunk = unpack.unconsumed_tail
-    if unpack is not None and packed and not unpack.eof:
+            kept += part
+            if unpack is not None:
+                _check_unpacked(len(kept), packed)
+    if unpack is not None and packed and not unpack.is_whole:
         raise zlib.error("the compressed answer breaks off")
     if told:  # http.client takes a connection that closes too early for the end of the answer
         left = response.length
         if left:
             raise http.client.IncompleteRead(b"", left)
     return bytes(kept)
+
+
+class _Unpacking:
+    """gzip or zlib data, unpacked in parts of at most CHUNK bytes; several gzip members count as one."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=47)
+
+    @property
+    def is_whole(self) -> bool:
+        return self._member.eof
+
+    def parts(self, data: bytes) -> Iterator[bytes]:
+        while True:
+            if self._member.eof:
+                if not data:
+                    return
+                self._member = zlib.decompressobj(wbits=47)
+            part = self._member.decompress(data, CHUNK)
+            yield part
+            data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            if not data and len(part) < CHUNK:  # a full part may have left something inside
+                return
 
 
 def _check_unpacked(size: int, packed: int) -> None:

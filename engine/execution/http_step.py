@@ -46,8 +46,8 @@ def http_task(policy: HttpPolicy, name: str = "http", *, send: Callable[..., Ans
     ) -> dict[str, Any]:
         sent = _headers(headers)
         payload = _payload(body, sent)
-        if method not in SAFE_METHODS:
-            sent.setdefault("Idempotency-Key", context.idempotency_key)
+        if method not in SAFE_METHODS and "idempotency-key" not in map(str.lower, sent):
+            sent["Idempotency-Key"] = context.idempotency_key
         answer = send(policy, method, _url(url, query), headers=sent, body=payload, seconds=TOTAL_SECONDS)
         if answer.status not in expect if expect else not 200 <= answer.status < 300:
             shown = answer.body[:_SHOWN].decode(errors="replace").strip()

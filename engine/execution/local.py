@@ -16,13 +16,13 @@ from engine.core import kinds
 from engine.core import news as n
 from engine.core.arguments import Sources
 from engine.core.context import Execution
-from engine.core.errors import EngineError, InvalidInput, UnknownTask, WorkflowStateError
+from engine.core.errors import EngineError, UnknownTask, WorkflowStateError
 from engine.core.fold import Decision, Fold
 from engine.core.machine import advance, after_plain
 from engine.core.plain import finish
 from engine.core.plan import UNATTENDED_KINDS, Plan, PlanTask
 from engine.core.result import RunResult
-from engine.core.schema import value_error
+from engine.core.schema import checked_inputs
 from engine.core.scope import upstream
 from engine.core.state import TaskState, TaskStatus
 from engine.core.task import TaskWrapper
@@ -51,9 +51,9 @@ class LocalRunner:
         if start_node is not None and start_node not in self._plan.tasks:
             raise UnknownTask(start_node, list(self._plan.tasks))
         self._start_node = start_node
-        _check_inputs(self._plan, inputs or {})
+        given = checked_inputs(self._plan.inputs_schema, inputs or {})
         services = {**(services or {}), **workflow.services}
-        self.execution_context = ExecutionContext(self._plan, inputs=inputs, max_steps=max_steps, services=services)
+        self.execution_context = ExecutionContext(self._plan, inputs=given, max_steps=max_steps, services=services)
         self._state = self.execution_context.state
         self._offset = time.time() - time.monotonic()
         self.execution_context.use_clock(self._clock)
@@ -411,13 +411,6 @@ class LocalRunner:
 
 def _jitter() -> float:
     return random.uniform(0.5, 1.5)
-
-
-def _check_inputs(plan: Plan, inputs: dict[str, Any]) -> None:
-    if plan.inputs_schema and (error := value_error(dict(plan.inputs_schema), inputs)):
-        raise InvalidInput(
-            f"The inputs do not fit the workflow: {error}", errors=[{"path": "inputs", "message": error}]
-        )
 
 
 def local_runner(

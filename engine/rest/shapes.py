@@ -381,6 +381,7 @@ class TaskDetailShape(TaskShape):
     result = AnyField()
     attempts = AttemptShape(many=True)
     feedback = FeedbackShape(many=True)
+    children = ChildShape(many=True)
     events = EventShape(many=True)
 
 

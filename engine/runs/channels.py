@@ -17,12 +17,13 @@ class StoredChannels:
         self._run_id = run_id
 
     def read(self, channel: str, key: str) -> tuple[bool, Any]:
-        found = ChannelValue.objects.filter(run_id=self._run_id, channel=channel, key=key).values_list("value").first()
+        same = ChannelValue.objects.filter(run_id=self._run_id, channel=channel, key=key)
+        found = database.retried(same.values_list("value").first)
         return (False, None) if found is None else (True, found[0])
 
     def keys(self, channel: str) -> list[str]:
         rows = ChannelValue.objects.filter(run_id=self._run_id, channel=channel).order_by("pk")
-        return list(rows.values_list("key", flat=True))
+        return database.retried(lambda: list(rows.values_list("key", flat=True)))
 
     def commit(self, writes: Iterable[Write]) -> None:
         with database.writing():
@@ -75,13 +76,17 @@ class StoredSteps:
 
     def load(self, key: str) -> tuple[bool, Any]:
         same = StepCheckpoint.objects.filter(task_id=self._task_row, iteration=self._iteration, key=key)
-        found = same.values_list("value").first()
+        found = database.retried(same.values_list("value").first)
         return (False, None) if found is None else (True, found[0])
 
     def save(self, key: str, value: Any) -> None:
         values.check(value, f"The result of the step {key!r}")
-        with database.writing():
-            row = StepCheckpoint(
-                task_id=self._task_row, iteration=self._iteration, key=key, value=value, created_at=database.now()
-            )
-            StepCheckpoint.objects.bulk_create([row], ignore_conflicts=True)
+
+        def once() -> None:
+            with database.writing():
+                row = StepCheckpoint(
+                    task_id=self._task_row, iteration=self._iteration, key=key, value=value, created_at=database.now()
+                )
+                StepCheckpoint.objects.bulk_create([row], ignore_conflicts=True)
+
+        database.retried(once)

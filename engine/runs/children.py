@@ -7,13 +7,17 @@ process that committed the step before, and by the engine process where that one
 from __future__ import annotations
 
 import random
+from functools import partial
+
+from django.db import transaction
 
 from engine.access import SYSTEM, audit
 from engine.core import kinds
 from engine.core import news as n
 from engine.core.errors import EngineError, NotFound
+from engine.core.plan import Plan
 from engine.core.state import TaskStatus
-from engine.runs import database, deadlines, questions, values
+from engine.runs import database, deadlines, hooks, questions, values
 from engine.runs.control import checked_inputs, version_of
 from engine.runs.ledger import Locked, Refused, Unit, begin, change, storable
 from engine.runs.models import Run, RunTask, WorkflowDefinition, WorkflowVersion
@@ -61,24 +65,31 @@ def _start(row: ChildRun) -> bool:
         try:
             version = _chosen(row)
             plan = plan_of(version.pk)
-            checked_inputs(plan, row.inputs)
+            inputs = checked_inputs(plan, row.inputs)
         except EngineError as error:
-            mine.update(state=ChildRun.ENDED, error=str(error), follow_after=database.in_seconds(0))
+            mine.update(state=ChildRun.ENDED, error=str(error), follow_after=database.in_seconds(FAST_SECONDS))
+            transaction.on_commit(partial(hooks.follow_up, [row.pk]))
             return True
         parent = Run.objects.defer("inputs", "counters").get(pk=row.parent_id)
         run = Run(
-            definition_id=version.definition_id, version=version, inputs=row.inputs, counters={}, mode=parent.mode,
+            definition_id=version.definition_id, version=version, inputs=inputs, counters={}, mode=parent.mode,
             priority=parent.priority, started_by_id=parent.started_by_id, created_at=database.now(),
             engine_abi=version.engine_abi, parent_id=parent.pk, parent_task=row.key, depth=parent.depth + 1,
         )  # fmt: skip
-        deadlines.arm(run, plan.deadline)
+        deadlines.arm(run, _seconds(plan_of(parent.version_id), row.key, plan))
         run.save(force_insert=True)
         deadlines.keep_timer(run)
         mine.update(child_id=run.pk)
-        begin(run, plan, lambda unit: _begun(unit))
+        begin(run, plan, _begun)
         told = {"parent": str(parent.public_id), "task": row.key, "workflow": row.workflow, "version": version.number}
         audit.write(SYSTEM, "run.start", "run", run.public_id, told)
     return True
+
+
+def _seconds(parent: Plan, key: str, plan: Plan) -> float | None:
+    """How long the child may take: what its workflow says, and no longer than the step waits."""
+    limits = [seconds for seconds in (plan.deadline, parent.tasks[key].timeout) if seconds]
+    return min(limits, default=None)
 
 
 def _begun(unit: Unit) -> None:

@@ -323,6 +323,7 @@ class TaskDetail(Value):
     result: Any
     attempts: tuple[Attempt, ...]
     feedback: tuple[FeedbackItem, ...]
+    children: tuple[Child, ...]
     events: tuple[Event, ...]
 
 

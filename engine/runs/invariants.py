@@ -216,6 +216,8 @@ def _decided_once(facts: _Facts) -> _Found:
 
 
 def _still_while_paused(facts: _Facts) -> _Found:
+    if facts.run.min_seq > 1:
+        return  # as above: whether it was paused may be archived
     paused = False
     for event in facts.events:
         if event.type == "run_status":
@@ -225,6 +227,8 @@ def _still_while_paused(facts: _Facts) -> _Found:
 
 
 def _joined_once(facts: _Facts) -> _Found:
+    if facts.run.min_seq > 1:
+        return  # as above: what a join waited for may be archived
     plan = facts.plan
     heads = {head for loop in plan.loops for head in loop.heads}
     over: set[int] = set()  # loops that have ended before

@@ -66,7 +66,7 @@ class Claim:
 def claim(attempt_id: int, nonce: str, worker: str) -> Claim | None:
     """Take a dispatched attempt; its task begins to run. None when it is not to be had: a normal outcome."""
     found = Attempt.objects.filter(pk=attempt_id, nonce=nonce, state=Attempt.DISPATCHED).values_list("run_id", "key")
-    place = found.first()
+    place = database.retried(found.first)  # the first statement of a job is the one that meets a dead connection
     if place is None:
         return None
     run_id, key = place

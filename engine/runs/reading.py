@@ -72,9 +72,9 @@ def get_run(actor: Actor, run: str) -> data.Run:
     return _run(row, tasks=tasks, definition=document, children=_children(actor, row))
 
 
-def _children(actor: Actor, row: Run) -> tuple[data.Child, ...]:
+def _children(actor: Actor, row: Run, **only: str) -> tuple[data.Child, ...]:
     """The runs that steps of this one have started, oldest first, as far as they are open to this person."""
-    steps = policy.for_user(actor, ChildRun.objects.filter(parent=row, child__isnull=False))
+    steps = policy.for_user(actor, ChildRun.objects.filter(parent=row, child__isnull=False, **only))
     found = steps.order_by("pk").values_list(
         "key", "iteration", "attempt", "workflow", "child__public_id", "child__status"
     )
@@ -125,7 +125,8 @@ def task_detail(actor: Actor, run: str, task_id: str) -> data.TaskDetail:
     return data.TaskDetail(
         **shown, run=str(row.public_id), result=values.fetch(task.result, task.result_blob_id),
         attempts=tuple(_attempt(attempt) for attempt in attempts),
-        feedback=tuple(inbox.item(question) for question in asked), events=tuple(reversed(list(_events(events)))),
+        feedback=tuple(inbox.item(question) for question in asked), children=_children(actor, row, key=task_id),
+        events=tuple(reversed(list(_events(events)))),
     )  # fmt: skip
 
 

@@ -142,9 +142,10 @@ def mark_published(ids: Iterable[int]) -> None:
             )  # fmt: skip
 
 
-def forget_published() -> int:
-    """The wire has lost its memory: everything unclaimed has to be published again. How much that is."""
+def forget_published(attempt_id: int | None = None) -> int:
+    """Everything unclaimed, or one attempt, has to be published again: its message is lost. How much that is."""
+    unclaimed = Attempt.objects.filter(state=Attempt.DISPATCHED)
+    if attempt_id is not None:
+        unclaimed = unclaimed.filter(pk=attempt_id)
     with database.writing():
-        return Attempt.objects.filter(state=Attempt.DISPATCHED).update(
-            published_at=None, publish_after=database.in_seconds(0)
-        )
+        return unclaimed.update(published_at=None, publish_after=database.in_seconds(0))

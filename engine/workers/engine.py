@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 IDLE_SECONDS = 1.0
 BUSY_SECONDS = 0.05
+LAST_MAIL_SECONDS = 5.0
+"""How long the end waits for a mail on its way; the next engine sends it again."""
 WATCH_SECONDS = 2.0
 TRIM_SECONDS = 600.0
 RETENTION_SECONDS = 3600.0
@@ -67,7 +69,7 @@ class Engine:
         while not self._stop.is_set():
             busy = self._guarded(self.round)
             self._stop.wait(BUSY_SECONDS if busy else IDLE_SECONDS)
-        postman.join()
+        postman.join(LAST_MAIL_SECONDS)
         self._guarded(lambda: SchedulerBeat.objects.filter(pk=self.boot_id).delete())
 
     def round(self) -> bool:
@@ -79,8 +81,8 @@ class Engine:
             self._beat()
             self._watch_epoch()
             self._resend()
-            _count_ended()
             work += sum(_each(children.sweep, children.to_follow()))
+            _count_ended()
         if now >= self._next_trim:
             self._next_trim = now + TRIM_SECONDS
             _trim()

@@ -22,7 +22,7 @@ from celery import signals
 from celery.worker import state as worker_state
 from django.db import connection
 
-from engine.runs import database, leases
+from engine.runs import database, leases, sweeps
 from engine.runs.models import WorkerInstance
 from engine.runs.queues import to_consume
 from engine.workers.forks import undisturbed
@@ -197,4 +197,9 @@ def _failed(task_id: str = "", exception: BaseException | None = None, **_: Any)
     job = int(task_id)
     if isinstance(exception, WorkerLostError):
         why = str(exception) or "its process died"
-        parent.report(lambda: leases.lost_with(job, BOOT_ID, why))
+        parent.report(lambda: _child_died(job, why))
+
+
+def _child_died(job: int, why: str) -> None:
+    leases.lost_with(job, BOOT_ID, why)
+    sweeps.forget_published(job)  # it may have died with the message in its hands, before it could claim

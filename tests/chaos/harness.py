@@ -34,6 +34,7 @@ RUNS = int(os.environ.get("CHAOS_RUNS", "300"))
 FINAL = "('succeeded', 'failed', 'rejected', 'stopped')"
 RESULTS_PER_RUN = 11  # of its 12 executions one is a person's
 PEOPLE = 12  # more than one, because each may write once a second
+STARTERS = 3
 PATIENCE_SECONDS = 60.0
 MODULES = "graflow_site.demo,tests.chaos.bodies"
 
@@ -317,14 +318,16 @@ class Product:
 
 
 class Load:
-    """Runs being started by one thread, and answered by another."""
+    """Runs being started by some threads, and answered by another."""
 
     def __init__(self, product: Product, runs: int, seconds: float) -> None:
         self.product, self.runs, self.seconds = product, runs, seconds
         self.started: list[str] = []
         self.errors: list[BaseException] = []
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._guarded, args=(do,)) for do in (self._start, self._answer)]
+        self._missing = iter(range(runs))
+        jobs = [*[self._start] * STARTERS, self._answer]
+        self._threads = [threading.Thread(target=self._guarded, args=(do,)) for do in jobs]
         for thread in self._threads:
             thread.start()
 
@@ -335,7 +338,7 @@ class Load:
             self.errors.append(error)
 
     def _start(self) -> None:
-        while len(self.started) < self.runs and not self._over.is_set():
+        while next(self._missing, None) is not None and not self._over.is_set():
             self.started.append(self.product.start(seconds=self.seconds))
 
     def _answer(self) -> None:
@@ -355,9 +358,9 @@ class Load:
             time.sleep(0.3)
 
     def every(self, seconds: float, inject: Callable[[], Any], *, at_most: int = 10_000) -> None:
-        """Inject again and again while there is something to hit."""
-        for _ in range(at_most):
-            until = time.monotonic() + seconds
+        """Inject again and again while there is something to hit, soon for the first time."""
+        for time_ in range(at_most):
+            until = time.monotonic() + (seconds if time_ else min(seconds, 2.0))
             while time.monotonic() < until:
                 if self.is_done:
                     return

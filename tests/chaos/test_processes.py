@@ -58,7 +58,7 @@ def test_f02_a_whole_worker_is_killed(product: Product) -> None:
 
 def test_f03_the_engine_is_killed(product: Product) -> None:
     row = Row("F03 kill -9 engine")
-    with product.load(row, RUNS // 3) as load:
+    with product.load(row, RUNS, seconds=0.1) as load:
 
         def kill() -> None:
             retries = product.number("SELECT count(*) FROM engine_timer WHERE fired_at IS NULL")
@@ -78,7 +78,7 @@ def test_f04_the_web_process_is_killed_under_starts_and_answers(product: Product
     """A client repeats what got no answer with the same key: one run per key, one decision per question."""
     row = Row("F04 kill -9 web")
     before, failures = product.number("SELECT count(*) FROM engine_run"), product.failures
-    with product.load(row, RUNS // 3) as load:
+    with product.load(row, RUNS, seconds=0.1) as load:
 
         def kill() -> None:
             product.stack.kill("web")

@@ -207,6 +207,11 @@ def test_a_reason_is_told_in_words(boss: User, run: Run, reason: str, words: str
     assert words in text(browser(boss).get(reverse("runs")))
 
 
+def test_a_new_schedule_begins_with_the_inputs_a_run_has_by_default(boss: User, workflow: Workflow) -> None:
+    page = text(browser(boss).get(reverse("workflow", args=[workflow.id])))
+    assert "{&quot;topic&quot;: &quot;loops&quot;}" in page
+
+
 def test_the_editor_page_says_what_this_person_may(workflow: Workflow, db: Any) -> None:
     answer = browser(person("vera", "viewer")).get(reverse("workflow-edit", args=[workflow.id]))
     assert page_data(answer)["can"] == {"edit": False, "publish": False, "run": False}

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from engine.core.errors import TerminalError
-from engine.execution.http_client import AnswerTooLarge, NetworkError, send
+from engine.execution.http_client import CHUNK, AnswerTooLarge, NetworkError, send
 from engine.execution.http_policy import MAX_BYTES, MAX_RATIO, HttpPolicy, HttpRefused
 
 from .web import Web, web_server
@@ -119,6 +119,16 @@ def test_the_limit_counts_after_unpacking(web: Web) -> None:
     assert unpacked(web, mixed(MAX_BYTES)) == mixed(MAX_BYTES)
     with pytest.raises(AnswerTooLarge, match="unpacked"):
         unpacked(web, mixed(MAX_BYTES + 1))
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 4 * CHUNK])
+def test_nothing_is_lost_where_a_part_is_full(web: Web, size: int) -> None:
+    assert unpacked(web, mixed(size)) == mixed(size)
+
+
+def test_several_members_are_one_answer(web: Web) -> None:
+    web.says(200, gzip.compress(b"one, ") + gzip.compress(b"two"), Content_Encoding="gzip")
+    assert send(web.policy(), "GET", web.url("/")).body == b"one, two"
 
 
 def test_an_answer_that_grows_too_much_is_refused(web: Web) -> None:

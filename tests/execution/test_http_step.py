@@ -103,6 +103,11 @@ def test_unsafe_methods_carry_the_same_key_in_every_try(web: Web, method: str, s
     assert all(len(key or "") == (64 if sent else 0) for key in keys)
 
 
+def test_a_key_of_ones_own_is_kept(web: Web) -> None:
+    run({"url": web.url(), "method": "POST", "headers": {"idempotency-key": "mine"}}, web.policy())
+    assert web.seen[0].headers["idempotency-key"] == "mine"
+
+
 def test_requests_are_made_by_this_process_whatever_the_backend(web: Web) -> None:
     document = {"defaults": {"execution_mode": "parallel"}}
     tasks = [{"id": name, "kind": "http", "url": web.url(f"/{name}")} for name in ("a", "b")]

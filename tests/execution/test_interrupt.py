@@ -27,8 +27,9 @@ def workflow(func: Any, mode: str = "sequential", **settings: Any) -> WorkflowCo
     return WorkflowContext.from_definition(document, tasks, **settings)
 
 
+@pytest.mark.parametrize("mode", ["sequential", "parallel"])
 @pytest.mark.parametrize("with_context", [False, True], ids=["plain", "with context"])
-def test_what_ran_is_tried_again_without_a_retry(with_context: bool) -> None:
+def test_what_ran_is_tried_again_without_a_retry(with_context: bool, mode: str) -> None:
     first: list[int] = []
 
     def plain() -> None:
@@ -37,7 +38,7 @@ def test_what_ran_is_tried_again_without_a_retry(with_context: bool) -> None:
     def asking(context: Any) -> None:
         interrupted_once(first)
 
-    made = workflow(asking if with_context else plain)
+    made = workflow(asking if with_context else plain, mode)
     with pytest.raises(KeyboardInterrupt):
         made.execute()
     result = made.execute()

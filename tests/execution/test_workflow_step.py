@@ -66,6 +66,11 @@ def test_a_failed_child_is_run_again_where_the_step_says_so() -> None:
     assert (result.status, result.results, len(tries)) == ("succeeded", {"step": 1}, 2)
 
 
+def test_inputs_that_were_left_out_have_the_childs_defaults() -> None:
+    child = document(gives({"$": "inputs.n"}), inputs={"type": "object", "properties": {"n": {"default": 6}}})
+    assert execute(document(calls("child")), child=child).results == {"step": 6}
+
+
 def test_inputs_that_do_not_fit_fail_the_step() -> None:
     child = document(gives(1), inputs={"type": "object", "required": ["n"]})
     result = execute(document(calls("child")), child=child)

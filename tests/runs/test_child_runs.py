@@ -16,7 +16,7 @@ from engine.core.errors import DefinitionError
 from engine.core.kinds import MAX_DEPTH
 from engine.runs import api, children, hooks
 from engine.runs.models import Run as RunRow
-from engine.runs.models import WorkflowDefinition
+from engine.runs.models import Timer, WorkflowDefinition
 from engine.runs.outgoing import ChildRun
 from tests.access.people import person
 
@@ -222,18 +222,37 @@ def test_a_version_can_be_named_and_the_latest_is_taken_when_the_step_starts(dri
     assert (run.task("step").result, pinned.task("step").result) == ("new", 2)
 
 
+def test_inputs_that_were_left_out_have_the_childs_defaults(driver: Driver) -> None:
+    declared = {"type": "object", "properties": {"n": {"type": "integer", "default": 6}}}
+    run = driver.start(document([calls(publish(driver, {**SUMS, "inputs": declared}, "Sums"))], []))
+    assert (run.task("step").result, child_of(run).row.inputs) == (7, {"n": 6})
+
+
 def test_inputs_that_do_not_fit_and_a_workflow_that_is_gone_fail_the_step(driver: Driver) -> None:
     slug = publish(driver, CHILD, "Child")
     run = driver.start(document([calls(slug, inputs={"n": "three"})], []))
-    sweep()
     assert run.status == "failed"
     assert "do not fit" in (run.task("step").error or "")
     later = driver.start(parent_of(slug))
     api.archive_workflow(driver.boss, slug)
     later.work("before")
-    sweep()
     assert (later.status, RunRow.objects.count()) == ("failed", 2)
     assert "archived" in (later.task("step").error or "")
+
+
+@pytest.mark.parametrize(("own", "timeout", "seconds"), [(None, 60, 60), (30, 60, 30), (60, 30, 30), (60, None, 60)])
+def test_a_child_has_its_own_deadline_and_that_of_its_step(
+    driver: Driver, own: float | None, timeout: float | None, seconds: float
+) -> None:
+    child = {**CHILD, "defaults": {**CHILD["defaults"], "deadline": own}} if own else CHILD
+    step = calls(publish(driver, child, "Child"), **({"timeout": timeout} if timeout else {}))
+    run = driver.start(document([step], []))
+    row = child_of(run).row
+    assert row.deadline_at is not None and (row.deadline_at - row.created_at).total_seconds() == seconds
+    Timer.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    fire_timers()
+    assert (child_of(run).row.reason, run.status) == ("deadline", "failed")
+    assert (run.task("step").error or "").endswith("failed: deadline")
 
 
 def deep(driver: Driver, levels: int) -> Run:

@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from engine.core import news as n
 from engine.core.errors import Conflict
 from engine.runs import api, hooks, leases, sweeps
+from engine.runs.channels import StoredChannels, StoredSteps
 from engine.runs.models import Attempt, FeedbackDecision, RunTask
 
 from .driver import WORKER, Driver, at_once, document, finish, reap, task
@@ -37,6 +39,29 @@ def test_a_claim_needs_the_nonce(driver: Driver) -> None:
     run = driver.start(ONE)
     assert leases.claim(run.open()[0].pk, "0" * 32, WORKER) is None
     run.work("a")
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="there are no sessions to be ended")
+def test_a_worker_whose_session_was_ended_works_over_a_new_one(driver: Driver) -> None:
+    run = driver.start(ONE)
+    attempt, channels = run.open()[0], StoredChannels(run.row.pk)
+    end_my_session()
+    claim = leases.claim(attempt.pk, attempt.nonce, WORKER)
+    assert claim is not None
+    row = claim.task_row
+    end_my_session()
+    assert channels.read("c", "k") == (False, None)
+    end_my_session()
+    StoredSteps(row, 1).save("s", 1)
+    end_my_session()
+    assert finish(claim, n.TaskFinished("a", 0.0, 1))
+    assert run.status == "succeeded"
+
+
+def end_my_session() -> None:
+    with pytest.raises(OperationalError), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert not connection.is_usable()
 
 
 def test_a_finish_counts_once_and_only_from_the_claimant(driver: Driver) -> None:

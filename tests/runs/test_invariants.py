@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from engine.core.plan import Plan
 from engine.runs import api, invariants
 from engine.runs.invariants import check_all
 from engine.runs.models import Attempt, FeedbackRequest, RunEvent, RunTask, Timer
+from engine.runs.models import Run as RunRow
 from tests.core.test_machine_properties import SETTINGS, compiled, documents, play
 
 from .driver import Driver, document, task
@@ -150,6 +151,7 @@ class Played:
 
     plan: Plan
     events: list[RunEvent]
+    run: RunRow = field(default_factory=RunRow)
 
 
 @SETTINGS

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
-from engine.runs import api, outbox
+from engine.runs import api, outbox, retention
 from engine.runs.outgoing import OutboxItem
 from tests.access.people import person
 
@@ -112,3 +112,10 @@ def test_after_the_last_try_an_item_is_given_up(driver: Driver) -> None:
         assert item is not None
         assert outbox.failed(item, "closed") is (number == outbox.MAX_TRIES)
     assert (told(), outbox.due()) == ([("mail", "a@example.com", "failed")], [])
+
+
+def test_what_was_sent_goes_with_the_history_of_its_run(driver: Driver, settings: Any, tmp_path: Any) -> None:
+    settings.GRAFLOW_ARCHIVE_DIR = tmp_path
+    run = driver.start(tells("a@example.com"))
+    run.work("a", "b")
+    assert (run.status, retention.trim(run.row.pk) > 0, OutboxItem.objects.count()) == ("succeeded", True, 0)

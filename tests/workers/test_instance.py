@@ -14,7 +14,7 @@ from billiard.exceptions import WorkerLostError
 from celery.worker import state as worker_state
 from django.utils import timezone
 
-from engine.runs import api, leases
+from engine.runs import api, leases, sweeps
 from engine.runs.models import Attempt, WorkerInstance
 from engine.workers import instance
 from engine.workers.forks import undisturbed
@@ -109,6 +109,19 @@ def test_a_child_that_died_is_reported_without_waiting_for_the_lease(
     for _ in range(2):  # Celery may say it twice
         instance._failed(task_id=str(claim.attempt_id), exception=WorkerLostError("signal 9"))
     assert (run.task("a").status, run.task("a").lost_count) == ("ready", 1)
+    run.work("a")
+
+
+def test_a_message_that_died_with_a_child_before_its_claim_is_published_again(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = driver.start(ONE)
+    attempt = run.open()[0]
+    sweeps.mark_published([attempt.pk])
+    assert sweeps.take_unpublished(10) == []
+    monkeypatch.setattr(instance.parent, "report", lambda order: order())
+    instance._failed(task_id=str(attempt.pk), exception=WorkerLostError("signal 9"))
+    assert [waiting.id for waiting in sweeps.take_unpublished(10)] == [attempt.pk]
     run.work("a")
 
 
