@@ -63,11 +63,15 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def health() -> dict[str, tuple[bool, str]]:
-    """What a run needs beside the broker, by name: is it there, and in a word how."""
+    """What a run needs beside the broker, by name: is it there, and in a word how.
+
+    Signs of life outlive a killed process for some seconds; where the system knows better, it is asked.
+    """
     now = database.now()
-    slots = WorkerInstance.objects.filter(last_seen__gt=now - WORKER_FRESH, draining=False).count()
+    fresh = WorkerInstance.objects.filter(last_seen__gt=now - WORKER_FRESH, draining=False)
+    slots = sum(not database.is_gone(f"worker-{boot_id}") for boot_id in fresh.values_list("boot_id", flat=True))
     seen = SchedulerBeat.objects.aggregate(seen=Max("last_seen"))["seen"]
-    beats = seen is not None and seen > now - SCHEDULER_FRESH
+    beats = seen is not None and seen > now - SCHEDULER_FRESH and not database.is_gone("engine")
     return {
         "database": (True, connection.vendor),
         "workers": (slots > 0, f"{slots} running" if slots else "none is running"),
