@@ -142,6 +142,27 @@ def is_alive(process: str) -> bool:
         os.close(handle)
 
 
+def is_gone(process: str) -> bool:
+    """Whether the system knows that a process which said it is alive has ended, however fresh its last sign is.
+    Never on PostgreSQL, where it may run on another machine.
+    """
+    path = None if on_postgresql() else _lock_path(f".{process}")
+    if path is None:
+        return False
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(handle)
+
+
 def retried(change: Callable[[], T]) -> T:
     """Run a transaction again when the database asks for it, at most five times.
 

@@ -91,12 +91,16 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def health() -> dict[str, tuple[bool, str]]:
-    """What a run needs beside the broker, by name: is it there, and in a word how."""
+    """What a run needs beside the broker, by name: is it there, and in a word how.
+
+    Signs of life outlive a killed process for some seconds; where the system knows better, it is asked.
+    """
     now = database.now()
-    alive = queues.fresh_workers().count()
+    fresh = queues.fresh_workers().values_list("boot_id", flat=True)
+    alive = sum(not database.is_gone(f"worker-{boot_id}") for boot_id in fresh)
     missing = queues.complaints()
     seen = SchedulerBeat.objects.aggregate(seen=Max("last_seen"))["seen"]
-    beats = seen is not None and seen > now - SCHEDULER_FRESH
+    beats = seen is not None and seen > now - SCHEDULER_FRESH and not database.is_gone("engine")
     return {
         "database": (True, connection.vendor),
         "workers": (alive > 0, "; ".join([f"{alive} running" if alive else "none is running", *missing])),

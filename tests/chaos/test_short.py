@@ -10,7 +10,7 @@ import pytest
 
 from .harness import Product, Row
 
-RUNS = 12
+RUNS = 16
 
 
 @pytest.mark.stack

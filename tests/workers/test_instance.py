@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 from billiard.exceptions import WorkerLostError
 from celery.worker import state as worker_state
+from django.db import connection
 from django.utils import timezone
 
-from engine.runs import api, leases, sweeps
+from engine.runs import api, database, leases, sweeps
 from engine.runs.models import Attempt, WorkerInstance
 from engine.workers import instance
 from engine.workers.forks import undisturbed
@@ -132,6 +133,8 @@ def test_a_worker_says_that_it_is_there(driver: Driver) -> None:
     after = WorkerInstance.objects.get()
     assert (after.boot_id, after.slots) == (instance.BOOT_ID, 3)
     assert after.last_seen > before.last_seen
+    assert api.health()["workers"][0] == (connection.vendor == "postgresql")  # on SQLite it has to hold its lock, too
+    database.say_alive(f"worker-{instance.BOOT_ID}")
     assert api.health()["workers"][0]
 
 
