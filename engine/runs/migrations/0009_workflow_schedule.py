@@ -10,7 +10,7 @@ import engine.runs.fields
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engine', '0021_run_business_key'),
+        ('engine', '0008_run_business_key'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

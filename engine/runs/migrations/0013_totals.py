@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engine', '0025_worker_queues'),
+        ('engine', '0012_worker_queues'),
     ]
 
     operations = [

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
 
-    dependencies = [('engine', '0010_child_runs')]
+    dependencies = [('engine', '0005_child_runs')]
 
     operations = [
         migrations.CreateModel(

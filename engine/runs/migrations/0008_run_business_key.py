@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engine', '0020_run_deadline'),
+        ('engine', '0007_run_deadline'),
     ]
 
     operations = [

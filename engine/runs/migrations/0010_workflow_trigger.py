@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engine', '0022_workflow_schedule'),
+        ('engine', '0009_workflow_schedule'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -5,7 +5,7 @@ from django.db.models import F, Q
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engine', '0023_workflow_trigger'),
+        ('engine', '0010_workflow_trigger'),
     ]
 
     operations = [

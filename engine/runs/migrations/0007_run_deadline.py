@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engine', '0011_outbox'),
+        ('engine', '0006_outbox'),
     ]
 
     operations = [

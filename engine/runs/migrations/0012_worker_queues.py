@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engine', '0024_retention'),
+        ('engine', '0011_retention'),
     ]
 
     operations = [
