@@ -27,7 +27,7 @@ ONE_WORKER = frozenset({"waiting"})  # parts for a product of their own, with a 
 MODES = ("full", "embedded")
 PROCESSES = 2
 RESULTS, BROKER = 3, 4  # databases of the product's Redis that the product leaves alone
-PART_SECONDS = 1_800.0
+PART_SECONDS = 3_600.0
 
 
 def main(arguments: list[str]) -> None:

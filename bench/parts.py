@@ -129,7 +129,6 @@ class Bench:
     sizes: Sizes
     rounds: int
     references: dict[str, Callable[[], float]] = field(default_factory=dict)
-    rates: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         sizes = self.sizes
@@ -154,29 +153,25 @@ class Bench:
         return commits.sqlite(Path(os.environ["GRAFLOW_DATA_DIR"]) / "commits.sqlite3", self.sizes.commit_seconds)
 
     def compare(self, parts: list[Part]) -> None:
-        """Every part beside its references, in turns, so that noise meets both."""
-        names = dict.fromkeys(goal.reference for part in parts for goal in part.goals)
-        names = {name: None for name in names if name in self.references}
-        if any(name.startswith("Celery") for name in names):
+        """Every part right beside its references, in turns, so that noise meets both; a line for each."""
+        if self.mode == "full":
             canvas.await_worker()
+        rates: dict[tuple[str, str], list[float]] = {}
         for _ in range(self.rounds):
-            for name in names:
-                self.rates.setdefault(name, []).append(self.references[name]())
             for part in parts:
-                self.rates.setdefault(part.title, []).append(part.rate())
-
-    def rate(self, title: str) -> float:
-        return statistics.median(self.rates[title])
-
-    def show(self, parts: list[Part]) -> None:
+                for name in self._references(part):
+                    rates.setdefault((part.title, name), []).append(self.references[name]())
+                rates.setdefault((part.title, "ours"), []).append(part.rate())
         head("tasks/s", "ours", "reference", "", "ratio")
         for part in parts:
-            ours = self.rate(part.title)
-            for goal in part.goals:
-                if goal.reference not in self.references:
-                    continue
-                theirs = self.rate(goal.reference)
-                line(part.title, f"{ours:,.0f}", goal.reference, f"{theirs:,.0f}", ours / theirs, goal.factor)
+            ours = statistics.median(rates[part.title, "ours"])
+            for name, factor in self._references(part).items():
+                theirs = statistics.median(rates[part.title, name])
+                line(part.title, f"{ours:,.0f}", name, f"{theirs:,.0f}", ours / theirs, factor)
+
+    def _references(self, part: Part) -> dict[str, float | None]:
+        """Those of this mode with their factors."""
+        return {goal.reference: goal.factor for goal in part.goals if goal.reference in self.references}
 
 
 def head(what: str, ours: str, reference: str, theirs: str, ratio: str) -> None:
@@ -241,7 +236,6 @@ def throughput(bench: Bench, chosen: list[str]) -> None:
     }
     if parts := [known[name]() for name in chosen if name in known]:
         bench.compare(parts)
-        bench.show(parts)
 
 
 def _dag(size: int) -> dict[str, Any]:

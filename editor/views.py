@@ -30,7 +30,8 @@ from editor.forms import (
 )
 from editor.starters import starters
 from engine import EngineError
-from engine.access import policy
+from engine.access import policy, rates
+from engine.core.errors import LimitExceeded
 from engine.runs import api
 from engine.runs.data import Workflow
 
@@ -74,7 +75,10 @@ def page(view: View[P]) -> View[P]:
 def refusal(request: HttpRequest, refused: EngineError) -> HttpResponse:
     status = getattr(refused, "status", 400)
     context = {"status": status, "title": TITLES.get(status, "That did not work"), "detail": str(refused)}
-    return render(request, "refused.html", context, status=status)
+    answer = render(request, "refused.html", context, status=status)
+    if status == 429:
+        answer["Retry-After"] = str(getattr(refused, "details", {}).get("retry_after", 1))
+    return answer
 
 
 @require_safe
@@ -144,7 +148,7 @@ def workflow_page(request: HttpRequest, found: Workflow, *, status: int = 200, *
         "page_data": {"document": versions[0].document if versions else found.document},
         "schedules": api.list_schedules(request.user, found.id),
         "triggers": api.list_triggers(request.user, found.id),
-        "schedule_form": ScheduleForm(),
+        "schedule_form": ScheduleForm(initial={"inputs": defaults_of(_inputs_schema(found.document)) or {}}),
         "trigger_form": TriggerForm(),
         "can_automate": policy.can(request.user, "automation.edit"),
         "site_zone": settings.TIME_ZONE,
@@ -193,6 +197,8 @@ def workflow_run(request: HttpRequest, workflow: str) -> HttpResponse:
         fields = [{**field, "error": errors.get(field["name"], "")} for field in input_fields(schema, given)]
         context = {"workflow": found, "fields": fields, "run_mode": run_mode(request)}
         return render(request, "workflow_run.html", context, status=422 if errors else 200)
+    if (wait := rates.seconds_to_wait("start", f"user:{request.user.pk}")) is not None:
+        raise LimitExceeded("So many runs at once are more than one person may start.", retry_after=int(wait) + 1)
     started = api.start_run(request.user, workflow=found.id, inputs=inputs, mode=run_mode(request) or "live")
     return redirect("run", run=started.id)
 

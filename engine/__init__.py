@@ -41,6 +41,7 @@ from engine.core.workflow import CoordinationBackend, WorkflowContext, workflow
 from engine.execution.context import ExecutionContext
 from engine.execution.coordinator import TaskCoordinator
 from engine.execution.group import ParallelGroupExecutor
+from engine.execution.http_policy import HttpPolicy
 from engine.execution.local import local_runner as _local_runner
 from engine.execution.memory_coordinator import MemoryCoordinator
 from engine.execution.process_coordinator import MultiprocessingCoordinator
@@ -75,6 +76,7 @@ __all__ = [
     "FeedbackRejectedException",
     "FeedbackTimeoutError",
     "FeedbackType",
+    "HttpPolicy",
     "IllegalTransition",
     "InvalidInput",
     "MemoryCoordinator",

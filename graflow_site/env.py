@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
@@ -17,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 SECRET_BYTES = 48
 MAX_SOCKET_PATH = 100  # bytes; the system's limit is 108 with the closing zero
+MIN_SECRET = 16  # characters
 RUNNING_FILE = "running.json"
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 REDIS_DATABASES = 16  # what a Redis server has unless it is told otherwise
@@ -46,6 +48,63 @@ def number(name: str, default: int, *, least: int, most: int) -> int:
 def names(name: str, default: str) -> list[str]:
     """A comma-separated list without its empty places."""
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def ports(name: str, default: str) -> list[int]:
+    """A comma-separated list of port numbers."""
+    found = names(name, default)
+    wrong = [part for part in found if not (part.isascii() and part.isdigit() and 1 <= int(part) <= 65535)]
+    if wrong:
+        raise ImproperlyConfigured(f"{name}: {wrong[0]!r} is no port, expected numbers as in {name}=80,443")
+    return [int(part) for part in found]
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """A comma-separated list of networks."""
+    found = []
+    for part in names(name, ""):
+        try:
+            found.append(ip_network(part))
+        except ValueError as wrong:
+            raise ImproperlyConfigured(f"{name}: {wrong}, expected networks as in {name}=10.1.0.0/16") from None
+    return found
+
+
+def hosts(name: str) -> list[str]:
+    """A comma-separated list of host names, `*.name` or `*`."""
+    found = names(name, "")
+    wrong = [part for part in found if not _is_host(part)]
+    if wrong:
+        raise ImproperlyConfigured(
+            f"{name}: {wrong[0]!r} is no host, expected names as in {name}=api.example.com,*.example.org"
+        )
+    return found
+
+
+def _is_host(text: str) -> bool:
+    if text.startswith("["):
+        try:
+            return ip_address(text.strip("[]")).version == 6
+        except ValueError:
+            return False
+    name = text.removeprefix("*.")
+    return text == "*" or (bool(name) and not set(name) & set("/:*@? "))
+
+
+def targets(name: str, *, secret: str) -> dict[str, str]:
+    """A comma-separated list of `name=url` pairs, which need a `secret` to be signed with."""
+    found: dict[str, str] = {}
+    for part in names(name, ""):
+        target, _, url = (piece.strip() for piece in part.partition("="))
+        parts = urlsplit(url)
+        if not target or parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            raise ImproperlyConfigured(f"{name}: {target!r} has no address, expected {name}=chat=https://host/path")
+        found[target] = url
+    if found and len(secret) < MIN_SECRET:
+        raise ImproperlyConfigured(
+            f"GRAFLOW_WEBHOOK_SECRET: {name} needs one of at least {MIN_SECRET} characters, to sign what is sent"
+        )
+    return found
 
 
 def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:

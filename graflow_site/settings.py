@@ -149,6 +149,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 GRAFLOW_TASK_MODULES = env.names("GRAFLOW_TASK_MODULES", "graflow_site.demo")
 GRAFLOW_EXAMPLES = "graflow_site.demo.examples.EXAMPLES"
+GRAFLOW_QUEUES = env.names("GRAFLOW_QUEUES", "")
 GRAFLOW_RETENTION_DAYS = env.number("GRAFLOW_RETENTION_DAYS", 30, least=0, most=36_500)
 GRAFLOW_ARCHIVE_DIR = DATA_DIR / "archive"
 GRAFLOW_MAX_ACTIVE_RUNS = env.number("GRAFLOW_MAX_ACTIVE_RUNS", 10_000, least=1, most=10_000_000)
@@ -287,6 +288,17 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
+
+# --- What workflows may call ---------------------------------------------------------------------------------------
+
+GRAFLOW_HTTP_HOSTS = env.hosts("GRAFLOW_HTTP_HOSTS")
+GRAFLOW_HTTP_PORTS = env.ports("GRAFLOW_HTTP_PORTS", "80,443")
+GRAFLOW_HTTP_ALLOW_PRIVATE = env.networks("GRAFLOW_HTTP_ALLOW_PRIVATE")
+GRAFLOW_OWN_NAMES = sorted(
+    {name for name in (_public.hostname, urlsplit(REDIS_URL).hostname, DATABASES["default"].get("HOST")) if name}
+)
+GRAFLOW_WEBHOOK_SECRET = env.text("GRAFLOW_WEBHOOK_SECRET", "")
+GRAFLOW_WEBHOOKS = env.targets("GRAFLOW_WEBHOOKS", secret=GRAFLOW_WEBHOOK_SECRET)
 
 # --- Mail and logs ------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from engine.core.fold import Fold
-from engine.core.news import WithdrawRequests
+from engine.core.news import CancelTask, WithdrawRequests
+from engine.core.plan import UNATTENDED_KINDS
 from engine.core.routes import ERROR
 from engine.core.state import TaskState, TaskStatus
 
@@ -21,8 +22,8 @@ def close_rest(fold: Fold) -> None:
         fold.state.tasks.unfinished(), key=lambda task: (places.get(task.task_id, len(places)), task.task_id)
     ):
         status = task.status
-        if status is _RUNNING and fold.task(task).kind == "delay":
-            end_delay(fold, task)
+        if status is _RUNNING and fold.task(task).kind in UNATTENDED_KINDS:
+            end_unattended(fold, task)
             continue
         if status is _RUNNING or status is _COMPLETED:
             continue
@@ -43,8 +44,9 @@ def close_rest(fold: Fold) -> None:
     fold.quiet.clear()
 
 
-def end_delay(fold: Fold, task: TaskState) -> None:
-    """A delay of a run that is closing: nobody works on it, so it ends here."""
+def end_unattended(fold: Fold, task: TaskState) -> None:
+    """A delay or a workflow of a run that is closing: nobody works on it here, so it ends now."""
+    fold.commands.append(CancelTask(task.task_id))
     fold.move(task, _ERROR, {"error": "the run was closed", "kind": "error"})
     task.error, task.how = "the run was closed", ERROR
     task.outcome = "cancelled" if fold.state.closing == "stopped" else "skipped"

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.core import registry
 from engine.core.assemble import assemble
+from engine.core.checks import ANYTHING, Outside, join_problems, loop_problems, outside_problems, rejection_problem
 from engine.core.definition import SCHEMA_NAME, Definition, Link, Node, parse
 from engine.core.errors import DefinitionError, ExpressionError, Problem
 from engine.core.expression import Expression, is_identifier, prepare
@@ -26,35 +27,50 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def compile(document: dict[str, Any], tasks: Mapping[str, TaskWrapper] | None = None) -> Plan:
-    """The plan of a definition document. `tasks` adds to the registered tasks, for this document only.
+HTTP_DEFAULTS: dict[str, Any] = {
+    "method": "GET", "url": None, "headers": None, "query": None, "body": None, "expect": None,
+}  # fmt: skip
+
+
+def compile(
+    document: dict[str, Any], tasks: Mapping[str, TaskWrapper] | None = None, outside: Outside = ANYTHING,
+    *, published: bool = False,
+) -> Plan:  # fmt: skip
+    """The plan of a definition document. `tasks` adds to the registered tasks, for this document only; `outside`
+    knows the workflows and webhooks it may name. What was `published` has runs that must go on: what can be
+    followed, though it makes no sense, is no problem there.
 
     Raises DefinitionError with all problems.
     """
     definition, found = parse(document)
+    if published:
+        found = [problem for problem in found if problem.code != "too_large"]
     if found:
         # A malformed document still tells which tasks and edges were meant: report those problems too.
-        found = [*found, *_Compiler(definition, tasks, strict=True).problems_beside(found)]
+        found = [*found, *_Compiler(definition, tasks, strict=True, outside=outside).problems_beside(found)]
         raise DefinitionError(_once(found))
-    return compile_definition(definition, tasks, strict=True)
+    return compile_definition(definition, tasks, strict=True, outside=outside, published=published)
 
 
-def problems(document: dict[str, Any], tasks: Mapping[str, TaskWrapper] | None = None) -> list[Problem]:
+def problems(
+    document: dict[str, Any], tasks: Mapping[str, TaskWrapper] | None = None, outside: Outside = ANYTHING
+) -> list[Problem]:
     """Everything that keeps the document from running; empty when it can."""
     try:
-        compile(document, tasks)
+        compile(document, tasks, outside)
     except DefinitionError as error:
         return error.problems
     return []
 
 
 def compile_definition(
-    definition: Definition, tasks: Mapping[str, TaskWrapper] | None = None, *, strict: bool = False
-) -> Plan:
+    definition: Definition, tasks: Mapping[str, TaskWrapper] | None = None, *, strict: bool = False,
+    outside: Outside = ANYTHING, published: bool = False,
+) -> Plan:  # fmt: skip
     """As `compile`, for a definition already read. `strict` also refuses start tasks whose parameters only
     an undeclared input could fill.
     """
-    compiler = _Compiler(definition, tasks, strict=strict)
+    compiler = _Compiler(definition, tasks, strict=strict, outside=outside, published=published)
     plan = compiler.plan()
     if plan is None or compiler.found:
         raise DefinitionError(_once(compiler.found))
@@ -91,6 +107,8 @@ class _Compiler:
     definition: Definition
     extra: Mapping[str, TaskWrapper] | None
     strict: bool
+    outside: Outside = ANYTHING
+    published: bool = False
     found: list[Problem] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -183,6 +201,9 @@ class _Compiler:
             if same in seen:
                 self.problem("duplicate_edge", f"{link.source!r} → {link.target!r} is drawn twice", place)
             seen.add(same)
+            never = None if self.published else rejection_problem(link, place, self.nodes, self.groups)
+            if never is not None:
+                self.found.append(never)
             edges.append(_Edge(link, place, link.source, link.target))
         return None if broken or any(problem.path.startswith("groups") for problem in self.found) else edges
 
@@ -276,6 +297,9 @@ class _Compiler:
         elif node.kind == "map":
             settings |= self._map_settings(node, place)
         params = self._prepared_keys(settings.pop("params", {}), f"{place}.params")
+        if node.kind == "http":  # the parameters of the engine's own function
+            params, settings = self._prepared_keys({**HTTP_DEFAULTS, **settings}, place), {}
+        self.found += outside_problems(node, place, self.outside)
         return PlanTask(
             id=node.id,
             kind=node.kind,
@@ -285,7 +309,7 @@ class _Compiler:
             settings=self._prepared_keys(settings, place),
             max_cycle=given.get("max_cycle", self.defaults["max_cycle"]),
             max_cycle_from=self._max_cycle_from(node, code),
-            max_retries=given.get("max_retries", self.defaults["max_retries"]),
+            max_retries=given.get("max_retries", 0 if node.kind == "workflow" else self.defaults["max_retries"]),
             retry_delay=given.get("retry_delay", self.defaults["retry_delay"]),
             backoff=given.get("backoff", self.defaults["backoff"]),
             timeout=given.get("timeout"),
@@ -429,6 +453,9 @@ class _Compiler:
             starts=starts,
         )
         self._check_endless(plan.edges, tasks, edges)
+        if not self.published:
+            self.found += join_problems(plan, self.place)
+            self.found += loop_problems(plan, lambda index: self._document_place(plan.edges[index], edges))
         return None if self.found else plan
 
     def _check_endless(self, plan_edges: Sequence[PlanEdge], tasks: dict[str, PlanTask], edges: list[_Edge]) -> None:

@@ -6,6 +6,7 @@ What the shape means is checked in `compile`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,13 @@ from engine.core.feedback import ON_REJECT, ON_TIMEOUT
 SCHEMA_NAME = "graflow/1"
 MAX_TASKS, MAX_EDGES, MAX_LOOPS, MAX_NAME = 2_000, 10_000, 50, 100
 MAX_DEADLINE = 10 * 365 * 24 * 3600  # seconds
+MAX_NESTING = 5
+"""How deep loops may lie within loops."""
+MAX_BYTES = 1_000_000
+"""Of a document as JSON."""
+MAX_SLUG = 120
+MAX_RECIPIENTS = 100
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 EDGE_ON = ("success", "error", "rejected", "skipped", "always")
 POLICIES = ("strict", "best_effort")
 
@@ -80,6 +88,14 @@ def _converge_check(value: Any) -> str | None:
     return None if fits else words
 
 
+def _is_words(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, dict) and value.keys() == {"$"} and isinstance(value["$"], str))
+
+
+def _begins_as_url(text: str) -> bool:
+    return text[:8].lower().startswith(("https://", "http://"))
+
+
 _TEXT = _typed(str, "must be text", {"type": "string"})
 _NAME = _typed(
     str,
@@ -126,6 +142,44 @@ _EXPRESSION = Field(
 _DURATION = Field(
     {"anyOf": [{"type": "number", "minimum": 0}, {"type": "object", "properties": {"$": {"type": "string"}}}]},
     lambda v: None if _EXPRESSION.check(v) is None and isinstance(v, dict) else _SECONDS.check(v),
+)
+_EXPRESSION_SCHEMA = {"type": "object", "properties": {"$": {"type": "string"}}, "required": ["$"]}
+_WORDS = Field(
+    {"anyOf": [{"type": "string"}, _EXPRESSION_SCHEMA]},
+    lambda v: None if _is_words(v) else "must be text or an expression",
+)
+_URL = Field(
+    {"anyOf": [{"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"}, _EXPRESSION_SCHEMA]},
+    lambda v: (
+        None
+        if _is_words(v) and (isinstance(v, dict) or _begins_as_url(v))
+        else "must begin with https:// or http://, or be an expression"
+    ),
+)
+_HEADERS = Field(
+    {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, _EXPRESSION_SCHEMA]}},
+    lambda v: (
+        None if isinstance(v, dict) and all(map(_is_words, v.values())) else "must be an object of texts or expressions"
+    ),
+)
+_CODES = _typed(
+    list,
+    "must be a list of status codes from 100 to 599",
+    {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 100, "maximum": 599}},
+    lambda v: bool(v) and all(type(code) is int and 100 <= code <= 599 for code in v),
+)
+_SLUG = _typed(
+    str,
+    f"must be the slug of a workflow, 1 to {MAX_SLUG} characters",
+    {"type": "string", "minLength": 1, "maxLength": MAX_SLUG},
+    lambda v: 0 < len(v) <= MAX_SLUG,
+)
+_NUMBER = _typed(int, "must be a whole number from 1", {"type": "integer", "minimum": 1}, lambda v: v >= 1)
+_RECIPIENTS = _typed(
+    list,
+    f"must be a list of up to {MAX_RECIPIENTS} mail addresses, user names or 'group:NAME'",
+    {"type": "array", "maxItems": MAX_RECIPIENTS, "items": {"type": "string", "minLength": 1}},
+    lambda v: len(v) <= MAX_RECIPIENTS and all(isinstance(name, str) and name.strip() for name in v),
 )
 _JOIN = Field({"anyOf": [{"enum": ["all_done", "all", "any", None]}, {"type": "integer", "minimum": 1}]}, _join_check)
 _POLICY = Field(
@@ -182,7 +236,12 @@ KIND_FIELDS: dict[str, dict[str, Field]] = {
     "transform": {"value": _ANY},
     "delay": {"seconds": _DURATION},
     "map": {"uses": _NAME, "items": _ANY, "parameter": _NAME},
-}
+    "http": {
+        "method": _one_of(*METHODS), "url": _URL, "headers": _HEADERS, "query": _OBJECT, "body": _ANY, "expect": _CODES,
+    },
+    "workflow": {"workflow": _SLUG, "version": _NUMBER, "inputs": _OBJECT},
+    "notify": {"to": _RECIPIENTS, "subject": _WORDS, "message": _WORDS, "webhook": _NAME},
+}  # fmt: skip
 KIND_REQUIRED = {
     "task": ("uses",),
     "choice": ("options",),
@@ -190,6 +249,9 @@ KIND_REQUIRED = {
     "transform": ("value",),
     "delay": ("seconds",),
     "map": ("uses", "items"),
+    "http": ("url",),
+    "workflow": ("workflow",),
+    "notify": ("message",),
 }
 KIND_LABELS = {
     "approval": ("Approval", "Asks a person to approve or reject, and goes on with what was approved."),
@@ -200,6 +262,9 @@ KIND_LABELS = {
     "transform": ("Transform", "Computes a value from results and inputs by an expression."),
     "delay": ("Delay", "Waits for a number of seconds without holding a worker, then passes its input on."),
     "map": ("Map", "Runs a task once per item, side by side, and gives the list of their results."),
+    "http": ("HTTP request", "Calls a web service and gives its answer: status, headers and body."),
+    "workflow": ("Workflow", "Runs another workflow to its end and gives its result."),
+    "notify": ("Notify", "Sends a mail or calls a webhook, then passes its input on."),
 }
 EDGE_FIELDS: dict[str, Field] = {
     "source": _NAME, "target": _NAME, "on": _one_of(*EDGE_ON), "when": _EXPRESSION, "loop": _BOOL, "converge": _CONVERGE, "label": _TEXT,
@@ -316,7 +381,7 @@ def parse(document: Any) -> tuple[Definition, list[Problem]]:
             definition.groups.append(
                 Group(str(raw.get("id", "")), members, raw.get("policy", "strict"), str(raw.get("label", "")))
             )
-    _check_sizes(definition, found)
+    _check_sizes(definition, document, found)
     return definition, found
 
 
@@ -352,10 +417,22 @@ def _check_keys(
     found.extend(_problem("missing_key", f"{key!r} is missing", f"{prefix}{key}") for key in required if key not in raw)
 
 
-def _check_sizes(definition: Definition, found: list[Problem]) -> None:
+def _check_sizes(definition: Definition, document: dict[str, Any], found: list[Problem]) -> None:
+    if (size := _json_size(document)) > MAX_BYTES:
+        found.append(_problem("too_large", f"the document has {size} bytes; at most {MAX_BYTES} are allowed", ""))
     for name, count, most in (("tasks", len(definition.nodes), MAX_TASKS), ("edges", len(definition.links), MAX_EDGES)):
         if count > most:
             found.append(_problem("too_large", f"{count} {name}; at most {most} are allowed", name))
+
+
+def _json_size(document: dict[str, Any]) -> int:
+    """Bytes of the document as compact JSON; what cannot be JSON is a problem of its own place."""
+    try:
+        return len(
+            json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=repr).encode(errors="replace")
+        )
+    except (TypeError, ValueError, RecursionError):
+        return 0
 
 
 def _is_object(raw: Any, path: str, found: list[Problem]) -> bool:

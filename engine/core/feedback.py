@@ -201,12 +201,26 @@ class FeedbackManager:
         self._ids: dict[tuple[str, int, str], str] = {}
         self._answers: dict[str, FeedbackAnswer] = {}
         self._ordinal: dict[str, int] = {}
+        self._below: list[FeedbackManager] = []
 
     @property
     def pending_feedback(self) -> Mapping[str, dict[str, Any]]:
-        """A snapshot of the open requests by id."""
+        """A snapshot of the open requests by id, those of workflows that run as steps included."""
         with self._lock:
-            return MappingProxyType({feedback_id: _describe(item) for feedback_id, item in self._open.items()})
+            found = {feedback_id: _describe(item) for feedback_id, item in self._open.items()}
+            below = list(self._below)
+        for manager in below:
+            found.update(manager.pending_feedback)
+        return MappingProxyType(found)
+
+    def attach(self, below: FeedbackManager) -> None:
+        """Offer and decide the requests of `below` here too."""
+        with self._lock:
+            self._below.append(below)
+
+    def detach(self, below: FeedbackManager) -> None:
+        with self._lock:
+            self._below = [manager for manager in self._below if manager is not below]
 
     def request_feedback(
         self,
@@ -279,7 +293,10 @@ class FeedbackManager:
         with self._lock:
             item = self._open.get(feedback_id)
             if item is None:
-                return False
+                return any(
+                    manager.provide_feedback(feedback_id, response, approved, reason, answered_by=answered_by)
+                    for manager in self._below
+                )
             value = None
             if approved:
                 edited = item.request.kind is FeedbackType.APPROVAL and response is not None
@@ -301,7 +318,8 @@ class FeedbackManager:
 
     def skip(self, feedback_id: str, reason: str | None = None) -> bool:
         with self._lock:
-            return self._decide(feedback_id, "skip", None, reason, "")
+            taken = self._decide(feedback_id, "skip", None, reason, "")
+            return taken or any(manager.skip(feedback_id, reason) for manager in self._below)
 
     def expire_due(self, now: float) -> None:
         """Apply the default of every request whose deadline has passed."""

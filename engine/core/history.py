@@ -22,6 +22,8 @@ EVENT_TYPES = (
     "feedback_requested",
     "feedback_answered",
     "delay_started",  # data: due
+    "workflow_started",  # data: workflow, version
+    "notified",  # data: to, webhook
     "convergence_unknown",  # a loop's value could not be computed; data: error
 )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from engine.core.context import FeedbackPort
@@ -12,8 +14,10 @@ from engine.core.feedback import FeedbackRequest, FeedbackType, build_request
 from engine.core.news import (
     BodyReport,
     FailureKind,
+    Notice,
     Spawn,
     TaskDelayed,
+    TaskDelegated,
     TaskFailed,
     TaskFinished,
     TaskSuspended,
@@ -23,9 +27,12 @@ from engine.core.plan import HUMAN_KINDS, INLINE_KINDS, Plan, PlanTask
 from engine.core.scope import expression_scope, upstream
 from engine.core.state import RunState
 
-Report = BodyReport | TaskDelayed
+Report = BodyReport | TaskDelayed | TaskDelegated
 MAX_ITEMS = 1_000
 LONGEST_DELAY = 366 * 24 * 3600.0
+MAX_DEPTH = 5
+"""How deep workflows may start workflows; the run that a person starts has depth 0."""
+MAX_SUBJECT, MAX_MESSAGE = 200, 100_000
 
 
 def is_inline(task: PlanTask) -> bool:
@@ -42,6 +49,11 @@ def carry_out(plan: Plan, state: RunState, task_id: str, *, feedback: FeedbackPo
             return TaskDelayed(task_id, at, at + _seconds(plan, state, task), _the_upstream(plan, state, task_id))
         if task.kind == "map":
             return _mapped(plan, state, task, at)
+        if task.kind == "workflow":
+            return _delegated(plan, state, task, at)
+        if task.kind == "notify":
+            notices = (_notice(plan, state, task),)
+            return TaskFinished(task_id, at, _the_upstream(plan, state, task_id), Wishes(notices=notices))
         return TaskFinished(task_id, at, _value(plan, state, task))
     except EngineError as error:
         kind: FailureKind = "invalid" if isinstance(error, (ExpressionError, InvalidInput)) else "error"
@@ -111,6 +123,62 @@ def item_task(task_id: str, iteration: int, place: int) -> str:
     return f"{task_id}_{digest}"
 
 
+def _delegated(plan: Plan, state: RunState, task: PlanTask, at: float) -> TaskDelegated:
+    inputs = _resolved(plan, state, task.id, task.settings.get("inputs", {}))
+    if not isinstance(inputs, dict):
+        raise InvalidInput(f"The inputs of {task.id!r} are {type(inputs).__name__}, not an object.")
+    settings = task.settings
+    return TaskDelegated(
+        task_id=task.id, at=at, workflow=settings["workflow"], version=settings.get("version"), inputs=inputs
+    )
+
+
+def too_deep(task_id: str) -> TaskFailed:
+    """What becomes of a workflow step of a run that itself lies at the greatest depth."""
+    text = f"Workflows that start workflows may be {MAX_DEPTH} deep, and this run is that deep already."
+    return TaskFailed(task_id=task_id, at=0.0, error=text, kind="invalid", retryable=False)
+
+
+def child_failed(task_id: str, at: float, run: str, workflow: str, status: str, reason: str | None) -> TaskFailed:
+    """The news of a step whose run of another workflow ended otherwise than well."""
+    why = f": {reason}" if reason else ""
+    text = f"run {run} of workflow {workflow!r} {_ENDED.get(status, status)}{why}"
+    return TaskFailed(task_id=task_id, at=at, error=text, retryable=status == "failed")
+
+
+_ENDED = {"failed": "failed", "rejected": "was rejected", "stopped": "was stopped"}
+
+
+def end_tasks(plan: Plan) -> list[str]:
+    """The tasks without a forward edge out, neither of their own nor of a group of theirs."""
+    return [
+        task.id for task in plan.tasks.values()
+        if not task.out and not any(plan.groups[group_id].out for group_id in task.groups)
+    ]  # fmt: skip
+
+
+def outcome_value(plan: Plan, results: Mapping[str, Any]) -> Any:
+    """What a whole run gives: the result of its single end task, or those of all end tasks by id."""
+    ends = end_tasks(plan)
+    if len(ends) == 1:
+        return results.get(ends[0])
+    return {task_id: results.get(task_id) for task_id in ends}
+
+
+def _notice(plan: Plan, state: RunState, task: PlanTask) -> Notice:
+    settings = task.settings
+    subject = _words(_resolved(plan, state, task.id, settings.get("subject", task.label)))
+    message = _words(_resolved(plan, state, task.id, settings["message"]))
+    return Notice(
+        task_id=task.id, iteration=state.tasks[task.id].iteration, subject=" ".join(subject.split())[:MAX_SUBJECT],
+        message=message[:MAX_MESSAGE], to=tuple(settings.get("to", ())), webhook=settings.get("webhook"),
+    )  # fmt: skip
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
 def _value(plan: Plan, state: RunState, task: PlanTask) -> Any:
     if "value" in task.settings:
         return _resolved(plan, state, task.id, task.settings["value"])
@@ -154,4 +222,7 @@ class _Scope(dict[str, Any]):
         return super().__contains__(name)
 
 
-__all__ = ["carry_out", "is_inline", "request_for", "resolved_params"]
+__all__ = [
+    "MAX_DEPTH", "carry_out", "child_failed", "end_tasks", "is_inline", "outcome_value", "request_for",
+    "resolved_params", "too_deep",
+]  # fmt: skip

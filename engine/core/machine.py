@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.core import news as n
-from engine.core.closing import close_rest, end_delay
+from engine.core.closing import close_rest, end_unattended
 from engine.core.cycle import may_run_again
 from engine.core.errors import ExpressionError, UnknownTask
 from engine.core.fold import Decision, Fold
@@ -232,6 +232,9 @@ def _task_finished(fold: Fold, event: n.TaskFinished) -> None:
                 _spawn(fold, task, spawn)
             if plan_task.kind == "map":
                 task.args = {"children": [spawn.task_id for spawn in wishes.spawn]}
+            for notice in wishes.notices:
+                fold.note("notified", task, {"to": list(notice.to), "webhook": notice.webhook})
+                fold.commands.append(n.Notify(notice))
         if wishes.iterate:
             _iterate(fold, task, plan_task, wishes)
             return
@@ -367,7 +370,7 @@ def _retry_delay(fold: Fold, task: TaskState, plan_task: PlanTask, event: n.Task
     if fold.state.closing is not None:
         return None
     if event.kind == "released":
-        return 0.0
+        return event.delay or 0.0
     if event.kind == "worker_lost":
         task.lost_count += 1
         return 0.0 if task.lost_count <= LOSS_BUDGET else None
@@ -386,12 +389,28 @@ def _task_delayed(fold: Fold, event: n.TaskDelayed) -> None:
     if task.status is not _RUNNING:
         return
     if fold.state.closing is not None:
-        end_delay(fold, task)
+        end_unattended(fold, task)
         return
     task.args = {"value": event.value}
     fold.changed.add(task.task_id)
     fold.note("delay_started", task, {"due": event.due})
     fold.commands.append(n.ArmTimer(task.task_id, event.due))
+
+
+def _task_delegated(fold: Fold, event: n.TaskDelegated) -> None:
+    task = fold.state.tasks[event.task_id]
+    if task.status is not _RUNNING:
+        return
+    if fold.state.closing is not None:
+        end_unattended(fold, task)
+        return
+    fold.note("workflow_started", task, {"workflow": event.workflow, "version": event.version})
+    fold.commands.append(
+        n.StartChild(
+            task_id=task.task_id, iteration=task.iteration, attempt=task.attempt, workflow=event.workflow,
+            version=event.version, inputs=event.inputs,
+        )
+    )  # fmt: skip
 
 
 def _timer_rang(fold: Fold, event: n.TimerRang) -> None:
@@ -464,6 +483,7 @@ _HANDLERS: dict[type, Callable[[Fold, Any], None]] = {
     n.TaskSuspended: _task_suspended,
     n.Answered: _answered,
     n.TaskDelayed: _task_delayed,
+    n.TaskDelegated: _task_delegated,
     n.TimerRang: _timer_rang,
     n.StopRequested: _stop_requested,
     n.RunFailed: _run_failed,

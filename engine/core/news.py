@@ -24,6 +24,20 @@ class Spawn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something to tell people or another system. `to` holds mail addresses, user names and `group:NAME`;
+    `webhook` is the name of a configured target.
+    """
+
+    task_id: str
+    iteration: int
+    subject: str
+    message: str
+    to: tuple[str, ...] = ()
+    webhook: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
     """What a body asked the engine for; granted only when the body succeeds."""
 
@@ -31,6 +45,7 @@ class Wishes:
     iterate_args: dict[str, Any] = field(default_factory=dict)
     iterate_uses: str | None = None
     spawn: tuple[Spawn, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +117,19 @@ class TaskDelayed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDelegated:
+    """A step of kind workflow stays running until the run of another workflow has ended. `version` None: the
+    latest published one at the time it starts.
+    """
+
+    task_id: str
+    at: float
+    workflow: str
+    version: int | None = None
+    inputs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
     """A request was decided. `reraise`: a rejection is to be raised in the body instead of ending it;
     `data`: what was shown to the person.
@@ -151,8 +179,8 @@ class ResumeRequested:
 
 
 News = (
-    RunStarted | TaskStarted | TaskFinished | TaskFailed | TaskSuspended | TaskDelayed | Answered | TimerRang
-    | StopRequested | RunFailed | PauseRequested | ResumeRequested
+    RunStarted | TaskStarted | TaskFinished | TaskFailed | TaskSuspended | TaskDelayed | TaskDelegated | Answered
+    | TimerRang | StopRequested | RunFailed | PauseRequested | ResumeRequested
 )  # fmt: skip
 
 
@@ -174,9 +202,26 @@ class ArmTimer:
     due: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartChild:
+    """Run another workflow for a step; tell `TaskFinished` or `TaskFailed` when that run has ended."""
+
+    task_id: str
+    iteration: int
+    attempt: int
+    workflow: str
+    version: int | None
+    inputs: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    notice: Notice
+
+
 @dataclass(frozen=True, slots=True)
 class CancelTask:
-    """The body that runs now is no longer wanted; its result will be refused."""
+    """The body or run of another workflow that runs now is no longer wanted; its result will be refused."""
 
     task_id: str
 
@@ -193,4 +238,4 @@ class RunEnded:
     status: str
 
 
-Command = RunTask | ArmTimer | CancelTask | WithdrawRequests | RunEnded
+Command = RunTask | ArmTimer | StartChild | Notify | CancelTask | WithdrawRequests | RunEnded

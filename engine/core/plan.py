@@ -12,8 +12,10 @@ from typing import Any
 from engine.core.expression import Expression
 
 HUMAN_KINDS = frozenset({"approval", "text", "choice", "form"})
-INLINE_KINDS = HUMAN_KINDS | {"branch", "transform", "delay", "map"}
+INLINE_KINDS = HUMAN_KINDS | {"branch", "transform", "delay", "map", "workflow", "notify"}
 """Kinds carried out in place by whoever holds the run; all others need a worker."""
+UNATTENDED_KINDS = frozenset({"delay", "workflow"})
+"""Kinds that stay running without anybody working on them here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,15 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Any
 
 import jsonschema
+
+from engine.core.errors import InvalidInput
 
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 _EMPTY = inspect.Parameter.empty
@@ -125,6 +127,17 @@ def value_error(schema: dict[str, Any], value: Any) -> str | None:
         return None
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
     return error.message if error is not None else None
+
+
+def checked_inputs(schema: Mapping[str, Any] | None, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of a run with the defaults of what was left out. Raises InvalidInput when they do not fit."""
+    declared = (schema or {}).get("properties", {})
+    defaults = {name: entry["default"] for name, entry in declared.items() if "default" in entry}
+    given = {**defaults, **inputs}
+    if schema and (error := value_error(dict(schema), given)):
+        message = f"The inputs do not fit the workflow: {error}"
+        raise InvalidInput(message, errors=[{"path": "inputs", "message": error}])
+    return given
 
 
 @lru_cache(maxsize=2048)

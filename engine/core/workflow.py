@@ -11,6 +11,7 @@ from typing import Any, Self
 import networkx as nx
 
 from engine.core import registry
+from engine.core.checks import Outside
 from engine.core.compile import compile as compile_document
 from engine.core.compile import compile_definition
 from engine.core.definition import Definition, Group, Link, Node, parse
@@ -46,6 +47,7 @@ class WorkflowContext:
         backend_config: Mapping[str, Any] | None = None,
         max_workers: int | None = None,
         on_error: str = "continue",
+        services: Mapping[str, Any] | None = None,
     ) -> None:
         if execution_mode not in MODES:
             raise WorkflowStateError(f"execution_mode={execution_mode!r} is unknown; use one of: {', '.join(MODES)}.")
@@ -55,6 +57,7 @@ class WorkflowContext:
         self.coordination_backend = CoordinationBackend(coordination_backend)
         self.backend_config = dict(backend_config or {})
         self.max_workers = max_workers
+        self.services = dict(services or {})
         self._definition = Definition(
             name,
             defaults={
@@ -66,6 +69,7 @@ class WorkflowContext:
         self._links: set[tuple[str, str, str, str]] = set()
         self._groups: dict[int, tuple[ParallelGroup, Group]] = {}
         self._tasks: Mapping[str, TaskWrapper] | None = None
+        self._workflows: Mapping[str, WorkflowContext] = {}
         self._tokens: list[Token[WorkflowContext | None]] = []
         self._plan: Plan | None = None
         self._run: Runner | None = None
@@ -200,29 +204,50 @@ class WorkflowContext:
 
     @classmethod
     def from_definition(
-        cls, document: dict[str, Any], tasks: Mapping[str, TaskWrapper] | None = None
-    ) -> WorkflowContext:
+        cls, document: dict[str, Any], tasks: Mapping[str, TaskWrapper] | None = None, *,
+        workflows: Mapping[str, dict[str, Any] | WorkflowContext] | None = None,
+        services: Mapping[str, Any] | None = None,
+    ) -> WorkflowContext:  # fmt: skip
         """The workflow of a document. Raises DefinitionError with all problems.
 
-        `tasks` adds to the registered tasks, for this document only.
+        `tasks` adds to the registered tasks, for this document only. `workflows` are the documents or workflows
+        that steps of kind workflow may name, by slug; they may name each other. `services`: see the constructor.
         """
+        made: dict[str, WorkflowContext] = {}
+        for slug, given in (workflows or {}).items():
+            made[slug] = given if isinstance(given, WorkflowContext) else cls._read(given, tasks, made)
+        workflow = cls._read(document, tasks, made)
+        workflow.services = dict(services or {})
+        for one in (workflow, *made.values()):  # now that all of them are there to be named
+            one.plan()
+        return workflow
+
+    @classmethod
+    def _read(
+        cls, document: dict[str, Any], tasks: Mapping[str, TaskWrapper] | None, workflows: Mapping[str, WorkflowContext]
+    ) -> WorkflowContext:
         from_document, malformed = parse(document)
         if malformed:
             compile_document(document, tasks)  # raises these and what else is wrong
         workflow = cls(from_document.name)
         workflow._definition = from_document
         workflow._nodes = {node.id: node for node in from_document.nodes}
-        workflow._tasks = tasks
+        workflow._tasks, workflow._workflows = tasks, workflows
         workflow._strict = True
-        workflow.plan()
         return workflow
 
     def plan(self) -> Plan:
         """The checked form. Raises DefinitionError with all problems."""
         if self._plan is None:
             self._bodies = None
-            self._plan = compile_definition(self._definition, self._tasks, strict=self._strict)
+            outside = Outside(workflow=self._missing_workflow)
+            self._plan = compile_definition(self._definition, self._tasks, strict=self._strict, outside=outside)
         return self._plan
+
+    def _missing_workflow(self, slug: str, version: int | None) -> str | None:
+        if slug in self._workflows:
+            return None
+        return f"is not among the workflows given: {', '.join(sorted(self._workflows)) or 'none'}"
 
     def to_mermaid(self) -> str:
         """The workflow as a Mermaid flowchart."""
@@ -273,6 +298,10 @@ class WorkflowContext:
     def function(self, uses: str) -> TaskWrapper | None:
         """A task by its registered name; those given with the document come first."""
         return (self._tasks or {}).get(uses) or registry.tasks().get(uses)
+
+    def workflow_named(self, slug: str) -> WorkflowContext | None:
+        """What a step of kind workflow runs here."""
+        return self._workflows.get(slug)
 
     def __repr__(self) -> str:
         return f"WorkflowContext({self.name!r}, {len(self._nodes)} tasks)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from engine.core.errors import EngineError
 from engine.core.plan import Plan
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_THREADS = 8
 Clock = Callable[[], float]
+T = TypeVar("T")
 
 
 class Bodies(Protocol):
@@ -51,6 +52,10 @@ class ThreadBodies:
 
     def submit(self, call: Call, *, clock: Clock, jitter: float) -> Future[Outcome]:
         return self._pool.submit(carry_out, call, clock=clock, jitter=jitter)
+
+    def do(self, work: Callable[[str], T], task_id: str) -> Future[T]:
+        """Anything else of a task."""
+        return self._pool.submit(work, task_id)
 
     def recall(self) -> None:
         """A thread takes a body up at once."""

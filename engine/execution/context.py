@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,8 @@ from engine.core.feedback import FeedbackAnswer, FeedbackManager, FeedbackReques
 from engine.core.news import Answered, News
 from engine.core.plan import Plan
 from engine.core.state import RunState, TaskState
+from engine.execution.http_policy import HttpPolicy
+from engine.execution.notifier import KeptNotices
 
 
 class MemorySteps:
@@ -34,9 +36,13 @@ class MemorySteps:
 class ExecutionContext:
     """What a local run owns: `channels`, `feedback_manager`, results, and the queue of ready tasks."""
 
-    def __init__(self, plan: Plan, *, inputs: dict[str, Any] | None = None, max_steps: int | None = None) -> None:
+    def __init__(
+        self, plan: Plan, *, inputs: dict[str, Any] | None = None, max_steps: int | None = None,
+        services: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         self.run_id = str(uuid.uuid4())
         self.plan = plan
+        self.services: dict[str, Any] = {"http": HttpPolicy(), "notifier": KeptNotices(), **(services or {})}
         self.state = RunState.for_plan(plan, inputs=inputs, max_steps=max_steps)
         self.channels = MemoryChannels()
         self.state.channels = self.channels.data
@@ -75,7 +81,8 @@ class ExecutionContext:
         self.wake.set()
 
     def get_service(self, name: str) -> Any:
-        return self.feedback_manager if name == "feedback_manager" else None
+        """`feedback_manager`, `notifier`, `http` (the policy of HTTP steps) or what the workflow was given; else None."""
+        return self.feedback_manager if name == "feedback_manager" else self.services.get(name)
 
     def get_channel(self, name: str) -> Channel:
         """A channel of this run, from outside: writes are seen at once."""

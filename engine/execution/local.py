@@ -6,8 +6,9 @@ import heapq
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -15,20 +16,23 @@ from engine.core import kinds
 from engine.core import news as n
 from engine.core.arguments import Sources
 from engine.core.context import Execution
-from engine.core.errors import EngineError, InvalidInput, UnknownTask, WorkflowStateError
-from engine.core.fold import Decision
+from engine.core.errors import EngineError, UnknownTask, WorkflowStateError
+from engine.core.fold import Decision, Fold
 from engine.core.machine import advance, after_plain
 from engine.core.plain import finish
-from engine.core.plan import Plan, PlanTask
+from engine.core.plan import UNATTENDED_KINDS, Plan, PlanTask
 from engine.core.result import RunResult
-from engine.core.schema import value_error
+from engine.core.schema import checked_inputs
 from engine.core.scope import upstream
 from engine.core.state import TaskState, TaskStatus
 from engine.core.task import TaskWrapper
 from engine.core.workflow import CoordinationBackend, WorkflowContext
 from engine.execution.attempt import Call, Outcome, carry_out, failure_of
-from engine.execution.backends import Bodies, open_bodies
+from engine.execution.backends import Bodies, ThreadBodies, open_bodies
+from engine.execution.children import Children
 from engine.execution.context import ExecutionContext, LocalFeedback, MemorySteps
+from engine.execution.http_step import http_task
+from engine.execution.notifier import hand_over
 from engine.execution.references import anonymous
 
 _IDLE_SECONDS = 0.05
@@ -39,25 +43,35 @@ class LocalRunner:
     """One local run. `execute` returns when the run is over or only people can move it."""
 
     def __init__(
-        self, workflow: WorkflowContext, start_node: str | None, max_steps: int | None, inputs: dict[str, Any] | None
-    ) -> None:
+        self, workflow: WorkflowContext, start_node: str | None, max_steps: int | None, inputs: dict[str, Any] | None,
+        *, depth: int = 0, services: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         self._workflow = workflow
         self._plan: Plan = workflow.plan()
         if start_node is not None and start_node not in self._plan.tasks:
             raise UnknownTask(start_node, list(self._plan.tasks))
         self._start_node = start_node
-        _check_inputs(self._plan, inputs or {})
-        self.execution_context = ExecutionContext(self._plan, inputs=inputs, max_steps=max_steps)
+        given = checked_inputs(self._plan.inputs_schema, inputs or {})
+        services = {**(services or {}), **workflow.services}
+        self.execution_context = ExecutionContext(self._plan, inputs=given, max_steps=max_steps, services=services)
         self._state = self.execution_context.state
         self._offset = time.time() - time.monotonic()
         self.execution_context.use_clock(self._clock)
         self._ready: deque[str] = deque()
+        self._requests = frozenset(task.id for task in self._plan.tasks.values() if task.kind == "http")
         self._by_priority = any(task.priority for task in self._plan.tasks.values())
         self._heap: list[tuple[int, int, str]] = []
         self._arrival = count()
         self._timers: list[tuple[float, str]] = []
         self._executing = False
         self._bodies = workflow.bare_bodies()
+        self._own_threads: ThreadBodies | None = None
+        self._child_runs: set[Future[Outcome | None]] = set()
+
+        def child(of: WorkflowContext, given: dict[str, Any]) -> LocalRunner:
+            return LocalRunner(of, None, None, given, depth=depth + 1, services=services)
+
+        self._children = Children(workflow, self.execution_context, child, depth=depth, clock=self._clock)
 
     def _clock(self) -> float:
         """Seconds since the epoch that never go back."""
@@ -69,6 +83,7 @@ class LocalRunner:
 
     def stop(self, reason: str | None) -> None:
         self.execution_context.tell(n.StopRequested(self._clock(), reason))
+        self._children.stop(reason)
 
     def execute(self) -> RunResult:
         if self._executing:
@@ -83,6 +98,8 @@ class LocalRunner:
                 pool = open_bodies(self._workflow, self._plan, self.execution_context)
             if self._state.status == "pending":
                 self._tell(n.RunStarted(self._clock(), self._start_node))
+            else:
+                self._take_up()
             self.execution_context.feedback_manager.expire_due(self._clock())
             if pool is not None:
                 self._run_parallel(pool)
@@ -92,8 +109,35 @@ class LocalRunner:
         finally:
             if pool is not None:
                 pool.close(now=is_interrupted)
+            if (
+                self._own_threads is not None and not is_interrupted
+            ):  # what an interrupt leaves there is waited for later
+                self._own_threads.close()
+                self._own_threads = None
             self._executing = False
+        if self._children and not self._state.is_final():
+            self._say("waiting")  # for people, in a workflow that runs as a step
         return RunResult(self._state, self._state.log, self.execution_context.run_id)
+
+    def _take_up(self) -> None:
+        """Go on with a run that waited, or that an interrupt has left in the middle.
+
+        What was running then is tried again; that costs no retry, for it has not failed.
+        """
+        if self._children:
+            self._say("running")
+            self._children.wake()
+        queued = set(self._ready)
+        for task in list(self._state.tasks.unfinished()):
+            kind = self._plan.tasks[task.task_id].kind if task.task_id in self._plan.tasks else "task"
+            if task.status is _RUNNING and kind not in UNATTENDED_KINDS:
+                news = n.TaskFailed(task_id=task.task_id, at=self._clock(), error="interrupted", kind="released")
+                self._tell(news)
+            elif task.status is _READY and task.task_id not in queued:
+                self._push(task.task_id)
+
+    def _say(self, status: str) -> None:
+        Fold(self._plan, self._state, self._clock()).run_status(status)
 
     def _is_parallel(self) -> bool:
         """Who names a backend wants its tasks side by side there, whatever the mode."""
@@ -129,6 +173,10 @@ class LocalRunner:
                 self._tell(n.TaskStarted(task_id, started))
                 self._failed(task, error)
                 continue
+            except BaseException:  # an interrupt: the history has to begin with the start all the same
+                task.status = _READY
+                self._tell(n.TaskStarted(task_id, started))
+                raise
             ended = offset + monotonic()
             goes_on = finish(state, task, plain[task_id], started, ended, value, following)
             if following:
@@ -166,25 +214,43 @@ class LocalRunner:
                     self._run_bare(task_id, body)
                 elif (call := self._begin(task_id)) is not None:
                     self._finish(carry_out(call, clock=self._clock, jitter=_jitter()))
+            elif (child := self._children.due()) is not None:
+                outcome = self._children.carry_on(child)
+                self._read_inbox()  # a stop reaches this run before the end of its child
+                if outcome is not None:
+                    self._finish(outcome)
             elif not self._wait_for_timer():
                 return
 
     def _run_parallel(self, pool: Bodies) -> None:
-        running: set[Future[Outcome]] = set()
+        running: set[Future[Outcome | None]] = set(self._child_runs)
         while not self._state.is_final():
             self._read_inbox()
             self._fire_timers()
             while len(running) < pool.width and (task_id := self._next_ready()) is not None:
                 if (call := self._begin(task_id, pool.worker)) is not None:
-                    running.add(pool.submit(call, clock=self._clock, jitter=_jitter()))
+                    bodies = self._here() if task_id in self._requests else pool
+                    running.add(bodies.submit(call, clock=self._clock, jitter=_jitter()))  # type: ignore[arg-type]
+            while (child := self._children.due()) is not None:
+                self._child_runs.add(carried := self._here().do(self._children.carry_on, child))
+                running.add(carried)
             if self._state.status == "stopping":
                 pool.recall()
             if running:
                 done, running = wait(running, timeout=self._patience(), return_when=FIRST_COMPLETED)
-                for future in sorted(done, key=lambda item: item.result().news.at):
-                    self._finish(future.result())
+                self._child_runs -= done
+                self._read_inbox()
+                ended = [outcome for future in done if (outcome := future.result()) is not None]
+                for outcome in sorted(ended, key=lambda outcome: outcome.news.at):
+                    self._finish(outcome)
             elif not self._ready and not self._heap and not self._wait_for_timer():
                 return
+
+    def _here(self) -> ThreadBodies:
+        """Threads of this process, for what never leaves it: requests and other workflows."""
+        if self._own_threads is None:
+            self._own_threads = ThreadBodies(self._workflow.max_workers)
+        return self._own_threads
 
     def _patience(self) -> float:
         due = self._timers[0][0] - self._clock() if self._timers else _IDLE_SECONDS
@@ -229,6 +295,13 @@ class LocalRunner:
                 heapq.heappush(self._timers, (command.due, command.task_id))
             elif isinstance(command, n.WithdrawRequests):
                 self.execution_context.feedback_manager.withdraw(command.task_id)
+            elif isinstance(command, n.StartChild):
+                if (refused := self._children.start(command)) is not None:
+                    self._tell(replace(refused, at=self._clock()))
+            elif isinstance(command, n.CancelTask):
+                self._children.cancel(command.task_id)
+            elif isinstance(command, n.Notify):
+                hand_over(self.execution_context.services["notifier"], command.notice)
 
     def _push(self, task_id: str) -> None:
         if not self._by_priority:
@@ -283,6 +356,8 @@ class LocalRunner:
 
     def _wrapper(self, state: TaskState) -> TaskWrapper:
         """The function of an execution: its own, or the one it was made or iterated with."""
+        if state.task_id in self._requests:
+            return http_task(self.execution_context.services["http"])
         if state.uses is None:
             planned = self._workflow.wrapper(state.task_id)
             if planned is not None:
@@ -336,13 +411,6 @@ class LocalRunner:
 
 def _jitter() -> float:
     return random.uniform(0.5, 1.5)
-
-
-def _check_inputs(plan: Plan, inputs: dict[str, Any]) -> None:
-    if plan.inputs_schema and (error := value_error(dict(plan.inputs_schema), inputs)):
-        raise InvalidInput(
-            f"The inputs do not fit the workflow: {error}", errors=[{"path": "inputs", "message": error}]
-        )
 
 
 def local_runner(

@@ -171,8 +171,19 @@ class TaskShape(Serializer[Any]):
     ended_at = serializers.DateTimeField(allow_null=True)
 
 
+class ChildShape(Serializer[Any]):
+    """A run that a step of kind workflow has started."""
+
+    task_id = serializers.CharField()
+    iteration = serializers.IntegerField()
+    attempt = serializers.IntegerField()
+    workflow = serializers.CharField(help_text="the slug it was started by")
+    run = serializers.UUIDField()
+    status = serializers.CharField()
+
+
 class RunShape(Serializer[Any]):
-    """In lists `tasks` is empty and `definition` null."""
+    """In lists `tasks` and `children` are empty and `definition` null."""
 
     id = serializers.UUIDField()
     workflow = serializers.UUIDField()
@@ -186,6 +197,10 @@ class RunShape(Serializer[Any]):
     inputs = ObjectField()
     open_feedback = serializers.IntegerField()
     retry_of = serializers.CharField(allow_null=True)
+    parent = serializers.CharField(  # type: ignore[assignment]
+        allow_null=True, help_text="the run whose step waits for this one"
+    )
+    parent_task = serializers.CharField(allow_null=True)
     started_by = serializers.CharField(allow_blank=True)
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
@@ -194,6 +209,7 @@ class RunShape(Serializer[Any]):
     business_key = serializers.CharField(allow_null=True)
     min_seq = serializers.IntegerField(help_text="the oldest event that is still here")
     tasks = TaskShape(many=True)
+    children = ChildShape(many=True)
     definition = ObjectField(allow_null=True)
 
 
@@ -365,6 +381,7 @@ class TaskDetailShape(TaskShape):
     result = AnyField()
     attempts = AttemptShape(many=True)
     feedback = FeedbackShape(many=True)
+    children = ChildShape(many=True)
     events = EventShape(many=True)
 
 

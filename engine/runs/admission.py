@@ -13,9 +13,10 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from engine.core.errors import LimitExceeded
-from engine.core.state import FINAL_RUN_STATUSES
 from engine.runs.models import Attempt, Run
 
+ACTIVE = ("pending", "running", "paused", "stopping")
+"""Statuses that count against the limit. A run that waits for people holds nothing anybody else would need."""
 MAX_ACTIVE_RUNS = 10_000
 MAX_OPEN_ATTEMPTS = 50_000
 RETRY_AFTER_SECONDS = 5
@@ -57,7 +58,7 @@ _attempts = _Gate("GRAFLOW_MAX_OPEN_ATTEMPTS", MAX_OPEN_ATTEMPTS, "open attempts
 
 def admit() -> None:
     """Let one more run start. Raises LimitExceeded, with `retry_after` in seconds."""
-    _runs.pass_one(Run.objects.exclude(status__in=sorted(FINAL_RUN_STATUSES)))
+    _runs.pass_one(Run.objects.filter(status__in=ACTIVE))
     _attempts.pass_one(Attempt.objects.filter(state__in=Attempt.OPEN))
 
 

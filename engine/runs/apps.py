@@ -17,8 +17,9 @@ class RunsConfig(AppConfig):
     verbose_name = "Runs"
 
     def ready(self) -> None:
-        from engine.runs import checks  # noqa: F401  registers the system checks
+        from engine.runs import checks, children, hooks  # noqa: F401  registers the system checks
 
+        hooks.follow = children.follow
         autodiscover_modules("tasks")
         for name in getattr(settings, "GRAFLOW_TASK_MODULES", ()):
             try:

@@ -12,7 +12,7 @@ from engine.core import news as n
 from engine.core.errors import Conflict, InvalidInput, NotFound
 from engine.core.graph import reachable
 from engine.core.plan import Plan
-from engine.core.schema import value_error
+from engine.core.schema import checked_inputs as core_checked
 from engine.core.state import FINAL_RUN_STATUSES, TaskStatus
 from engine.runs import admission, data, database, deadlines, idempotency, questions, reading, values
 from engine.runs.ledger import Refused, Unit, begin, change
@@ -218,10 +218,7 @@ def checked_inputs(plan: Plan, inputs: dict[str, Any]) -> dict[str, Any]:
         raise InvalidInput(str(wrong), errors=[{"path": "inputs", "message": str(wrong)}]) from None
     if len(text) > MAX_INPUT_BYTES:
         raise InvalidInput(f"The inputs have {len(text)} bytes; at most {MAX_INPUT_BYTES} are kept.")
-    if plan.inputs_schema and (error := value_error(dict(plan.inputs_schema), inputs)):
-        message = f"The inputs do not fit the workflow: {error}"
-        raise InvalidInput(message, errors=[{"path": "inputs", "message": error}])
-    return inputs
+    return core_checked(plan.inputs_schema, inputs)
 
 
 def _check_key(business_key: str | None) -> None:

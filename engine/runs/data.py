@@ -102,9 +102,23 @@ class Task(Value):
     ended_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Child(Value):
+    """A run that a step of kind workflow has started; `workflow` is the slug it was started by."""
+
+    task_id: str
+    iteration: int
+    attempt: int
+    workflow: str
+    run: str
+    status: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Value):
-    """A run. `workflow` is the workflow's id. In lists `tasks` is empty and `definition` None."""
+    """A run. `workflow` is the workflow's id, `parent` the run whose step `parent_task` waits for this one.
+    In lists `tasks` and `children` are empty and `definition` None.
+    """
 
     id: str
     workflow: str
@@ -118,6 +132,8 @@ class Run(Value):
     inputs: dict[str, Any]
     open_feedback: int
     retry_of: str | None
+    parent: str | None
+    parent_task: str | None
     started_by: str
     created_at: datetime
     started_at: datetime | None
@@ -126,6 +142,7 @@ class Run(Value):
     business_key: str | None = None
     min_seq: int = 1
     tasks: tuple[Task, ...] = ()
+    children: tuple[Child, ...] = ()
     definition: dict[str, Any] | None = None
 
 
@@ -306,6 +323,7 @@ class TaskDetail(Value):
     result: Any
     attempts: tuple[Attempt, ...]
     feedback: tuple[FeedbackItem, ...]
+    children: tuple[Child, ...]
     events: tuple[Event, ...]
 
 

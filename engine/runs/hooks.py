@@ -1,7 +1,7 @@
-"""Two ports that the edges fill: how ready work is sent to workers, how browsers hear of news.
+"""Ports filled at the start: how ready work is sent to workers, how browsers hear of news, how child runs go on.
 
-Both are called after the commit, must not block and must not raise. Without them a run still records;
-ready attempts then wait for the engine process, and browsers for their next look.
+All are called after the commit and must not raise. Without them a run still records; ready attempts and child
+runs then wait for the engine process, and browsers for their next look.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Hint:
 
 dispatch: Callable[[list[DispatchMessage]], None] | None = None
 announce: Callable[[Hint], None] | None = None
+follow: Callable[[int], object] | None = None
+"""Take the next step of a row of ChildRun."""
 
 
 def send(messages: list[DispatchMessage]) -> None:
@@ -43,6 +45,16 @@ def send(messages: list[DispatchMessage]) -> None:
         dispatch(messages)
     except Exception:  # a failing wire must not turn a committed change into an error for its caller
         log.exception("runs: cannot hand %d attempts to the wire", len(messages))
+
+
+def follow_up(rows: list[int]) -> None:
+    for row in rows:
+        if follow is None:
+            return
+        try:
+            follow(row)
+        except Exception:  # as above: the engine process repeats it
+            log.exception("runs: cannot follow up child %d", row)
 
 
 def tell(hint: Hint) -> None:

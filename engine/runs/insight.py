@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Max, Min, Q
+from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Max, Min, Q, Sum
 
 from engine.access import Actor, policy
 from engine.access.models import AuditEntry
-from engine.runs import database, paging
+from engine.core.state import FINAL_RUN_STATUSES
+from engine.runs import database, paging, queues, tally
 from engine.runs.data import AuditItem, Page
-from engine.runs.models import Attempt, FeedbackRequest, Run, SchedulerBeat, WorkerInstance, WorkflowDefinition
+from engine.runs.models import Attempt, FeedbackRequest, Run, SchedulerBeat, Timer, WorkerInstance, WorkflowDefinition
 
 WORKER_FRESH = timedelta(seconds=20)
 SCHEDULER_FRESH = timedelta(seconds=10)
@@ -54,6 +55,33 @@ def metrics(actor: Actor) -> dict[str, Any]:
     }
 
 
+def figures(actor: Actor) -> dict[str, Any]:
+    """Totals, and how things stand at this moment; for a monitoring system that looks every few seconds."""
+    policy.require(actor, "monitor.view")
+    now = database.now()
+    active = Run.objects.exclude(status__in=sorted(FINAL_RUN_STATUSES))
+    waiting = Attempt.objects.filter(state=Attempt.DISPATCHED)
+    workers = queues.fresh_workers().aggregate(n=Count("pk"), slots=Sum("slots"))
+    oldest = waiting.filter(held=False, run__paused=False).aggregate(at=Min("created_at"))["at"]
+    due = Timer.objects.filter(fired_at=None, due_at__lt=now).aggregate(at=Min("due_at"))["at"]
+    at_once: dict[str, Any] = {
+        "runs": _counted(active, "status"),
+        "queues": _counted(waiting, "queue"),
+        "tasks_running": Attempt.objects.filter(state=Attempt.CLAIMED).count(),
+        "workers": workers["n"],
+        "worker_slots": workers["slots"] or 0,
+        "engines": SchedulerBeat.objects.filter(last_seen__gt=now - SCHEDULER_FRESH).count(),
+        "open_requests": FeedbackRequest.objects.filter(state=FeedbackRequest.OPEN).count(),
+        "outbox_age_seconds": (now - oldest).total_seconds() if oldest else 0.0,
+        "timer_lag_seconds": (now - due).total_seconds() if due else 0.0,
+    }
+    return {"now": at_once, "totals": tally.totals()}
+
+
+def _counted(rows: Any, column: str) -> dict[str, float]:
+    return dict(rows.order_by(column).values_list(column).annotate(Count("pk")))
+
+
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     average = row["average"]
     return {
@@ -68,13 +96,14 @@ def health() -> dict[str, tuple[bool, str]]:
     Signs of life outlive a killed process for some seconds; where the system knows better, it is asked.
     """
     now = database.now()
-    fresh = WorkerInstance.objects.filter(last_seen__gt=now - WORKER_FRESH, draining=False)
-    slots = sum(not database.is_gone(f"worker-{boot_id}") for boot_id in fresh.values_list("boot_id", flat=True))
+    fresh = queues.fresh_workers().values_list("boot_id", flat=True)
+    alive = sum(not database.is_gone(f"worker-{boot_id}") for boot_id in fresh)
+    missing = queues.complaints()
     seen = SchedulerBeat.objects.aggregate(seen=Max("last_seen"))["seen"]
     beats = seen is not None and seen > now - SCHEDULER_FRESH and not database.is_gone("engine")
     return {
         "database": (True, connection.vendor),
-        "workers": (slots > 0, f"{slots} running" if slots else "none is running"),
+        "workers": (alive > 0, "; ".join([f"{alive} running" if alive else "none is running", *missing])),
         "scheduler": (beats, "" if beats else "has not gone round lately"),
     }
 

@@ -4,7 +4,7 @@ I1  events are gapless from 1 (or from what is not archived yet), and the run's 
 I2  every move is legal and continues the one before it
 I3  a task's row is what its events say
 I4  at most one result counts per task and iteration; at most one attempt of a task is claimed
-I5  what is ready has an open attempt, what waits for a retry a timer, what waits for people a question
+I5  what is ready has an open attempt, what waits for a retry a timer, for people a question, for a workflow a run
 I6  a run that has ended has nothing open
 I7  a run that goes on has something that can move it
 I8  iterations, retries and losses stay within their limits
@@ -28,11 +28,13 @@ from engine.core.plan import Plan
 from engine.core.retry import LOSS_BUDGET
 from engine.core.state import FINAL_RUN_STATUSES, LEGAL_MOVES, TaskStatus
 from engine.runs.models import Attempt, FeedbackDecision, FeedbackRequest, Run, RunEvent, RunTask, Timer
+from engine.runs.outgoing import ChildRun
 from engine.runs.plans import plan_of
 
 _LIVE = ("ready", "running", "retry_waiting", "feedback_required")
 _RESULTS = (Attempt.OK,)
 _ENDS = ("planned", "success", "completed")
+_ON_ITS_WAY = (ChildRun.ASKED, ChildRun.STARTED, ChildRun.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class _Facts:
         self.events = list(RunEvent.objects.filter(run_id=self.run.pk).order_by("seq"))
         self.attempts = list(Attempt.objects.filter(run=self.run).defer("result", "inputs").order_by("pk"))
         self.timers = list(Timer.objects.filter(run=self.run, fired_at=None))
+        self.children = list(ChildRun.objects.filter(parent=self.run).select_related("child").defer("child__counters"))
         self.questions = list(FeedbackRequest.objects.filter(run=self.run).defer("data"))
 
 
@@ -143,6 +146,7 @@ def _has_what_moves_it(facts: _Facts) -> _Found:
     open_attempts = Counter(a.key for a in facts.attempts if a.state in Attempt.OPEN)
     timers = {timer.key for timer in facts.timers}
     asked = {question.task_key for question in facts.questions if question.state == FeedbackRequest.OPEN}
+    children = {(child.key, child.iteration, child.attempt) for child in facts.children if child.state in _ON_ITS_WAY}
     for key, task in facts.tasks.items():
         planned = facts.plan.tasks.get(key)
         waits_for_resume = facts.run.paused and planned is not None and kinds.is_inline(planned)
@@ -151,12 +155,18 @@ def _has_what_moves_it(facts: _Facts) -> _Found:
         if task.status == "running" and planned is not None and planned.kind == "delay":
             if key not in timers:
                 yield "I5", f"task {key} is a delay, but no timer is set"
+        elif task.status == "running" and planned is not None and planned.kind == "workflow":
+            if (key, task.iteration, task.attempt) not in children:
+                yield "I5", f"task {key} runs a workflow, but no child is on its way"
         elif task.status == "running" and open_attempts[key] != 1:
             yield "I5", f"task {key} is running with {open_attempts[key]} open attempts"
         if task.status == "retry_waiting" and key not in timers:
             yield "I5", f"task {key} waits for a retry, but no timer is set"
         if task.status == "feedback_required" and key not in asked:
             yield "I5", f"task {key} waits for people, but no question is open"
+    for child in facts.children:
+        if child.state == ChildRun.STARTED and (child.child is None or child.child.is_final):
+            yield "I5", f"task {child.key} waits for run {child.child and child.child.public_id}, which has ended"
     if not any(task.status in _LIVE for task in facts.tasks.values()):
         yield "I7", "the run goes on, but nothing can move it"
 
@@ -168,6 +178,7 @@ def _closed(facts: _Facts) -> _Found:
         "attempts": [a.key for a in facts.attempts if a.state in Attempt.OPEN],
         "questions": [q.task_key for q in facts.questions if q.state == FeedbackRequest.OPEN],
         "timers": [timer.key for timer in facts.timers],
+        "children": [c.key for c in facts.children if c.state in (ChildRun.ASKED, ChildRun.STARTED)],
         "tasks": [key for key, task in facts.tasks.items() if task.status != "completed"],
     }
     for what, keys in left.items():

@@ -25,7 +25,7 @@ from engine.core.history import Entry
 from engine.core.machine import advance
 from engine.core.plan import Plan
 from engine.core.state import RunState, TaskStatus
-from engine.runs import attempts, database, hooks, questions, values
+from engine.runs import attempts, database, hooks, outbox, questions, subruns, values
 from engine.runs.attempts import Taken, Taker
 from engine.runs.fields import dumps
 from engine.runs.models import Attempt, FeedbackRequest, Run, Timer
@@ -69,6 +69,7 @@ class Unit:
         self._budget = INLINE_BUDGET
         self._retries: list[n.ArmTimer] = []
         self._cancel: set[str] = set()
+        self.to_follow: list[int] = []  # rows of ChildRun whose next step is due after the commit
 
     @property
     def table(self) -> RowTable:
@@ -93,6 +94,11 @@ class Unit:
                 self._retries.append(command)
             elif isinstance(command, n.CancelTask):
                 self._cancel.add(command.task_id)
+                subruns.cancel(self, command.task_id)
+            elif isinstance(command, n.StartChild):
+                subruns.ask(self, command)
+            elif isinstance(command, n.Notify):
+                outbox.put(self, command.notice)
             elif isinstance(command, n.WithdrawRequests):
                 questions.withdraw(self, command.task_id)
         if isinstance(news, n.TaskSuspended):
@@ -171,6 +177,7 @@ class Unit:
             if task_id is not None and to is not None:
                 self.table.note_times(task_id, to, at)
         questions.withdraw_left_over(self)
+        subruns.note_end(self)
         self._close_attempts()
         made = begun + attempts.make(self, self._attempts)
         self.table.save(sorted(self.changed), self.writes)
@@ -185,7 +192,7 @@ class Unit:
         new = {attempt.key: attempt.id for attempt in begun}
         for taken in self.taken:
             taken.id = taken.id or new[taken.key]
-        transaction.on_commit(partial(_after_commit, self._hint(), attempts.messages(made) + waiting))
+        transaction.on_commit(partial(_after_commit, self._hint(), attempts.messages(made) + waiting, self.to_follow))
 
     @property
     def has_left_running(self) -> bool:
@@ -290,6 +297,8 @@ def storable(report: kinds.Report) -> kinds.Report:
         elif isinstance(report, n.TaskSuspended):
             for request in report.requests:
                 values.check(request.data, "The data of the request")
+        elif isinstance(report, n.TaskDelegated):
+            values.check(report.inputs, "The inputs of the workflow")
     except values.Unstorable as error:
         return n.TaskFailed(
             task_id=report.task_id, at=report.at, error=f"{error.code}: {error}", kind="invalid", retryable=False
@@ -438,9 +447,10 @@ def _small(data: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _after_commit(hint: hooks.Hint, messages: list[hooks.DispatchMessage]) -> None:
+def _after_commit(hint: hooks.Hint, messages: list[hooks.DispatchMessage], to_follow: list[int]) -> None:
     hooks.send(messages)
     hooks.tell(hint)
+    hooks.follow_up(to_follow)
 
 
 __all__ = ["Locked", "Refused", "Unit", "begin", "change", "record", "storable"]

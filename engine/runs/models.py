@@ -14,6 +14,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from engine.core.state import FINAL_RUN_STATUSES
+from engine.runs import outgoing  # noqa: F401  tables of the same app, in a module of their own
 from engine.runs.automatic import WorkflowSchedule as WorkflowSchedule
 from engine.runs.automatic import WorkflowTrigger as WorkflowTrigger
 from engine.runs.fields import JsonText
@@ -120,7 +121,7 @@ class Run(models.Model):
     reason = models.TextField(null=True, blank=True)
     mode = models.CharField(max_length=8, default="live")
     seq = models.PositiveBigIntegerField(default=0)
-    min_seq = models.PositiveBigIntegerField(default=1)
+    min_seq = models.PositiveBigIntegerField(default=1, db_default=1)
     inputs = JsonText()
     counters = JsonText()
     paused = models.BooleanField(default=False)
@@ -129,6 +130,12 @@ class Run(models.Model):
     last_at = models.FloatField(default=0.0, help_text="Time of the newest event; times of one run never go back.")
     engine_abi = models.PositiveSmallIntegerField(default=1)
     retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=SET_NULL, related_name="retries")
+    # Without a constraint: checking it would wait for the parent's lock, and the parent for what its child holds.
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=SET_NULL, db_constraint=False, related_name="children"
+    )
+    parent_task = models.CharField(max_length=200, null=True, blank=True)
+    depth = models.PositiveSmallIntegerField(default=0, db_default=0)
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=SET_NULL, related_name="+"
     )
@@ -137,6 +144,7 @@ class Run(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
     business_key = models.CharField(max_length=200, null=True, blank=True)
+    counted = models.BooleanField(default=False, db_default=False, help_text="Whether the totals hold it.")
 
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]
@@ -148,6 +156,9 @@ class Run(models.Model):
             models.Index(fields=["definition", "-created_at", "-id"], name="engine_run_of_workflow"),
             models.Index(
                 fields=["status", "id"], name="engine_run_live", condition=~Q(status__in=sorted(FINAL_RUN_STATUSES))
+            ),
+            models.Index(
+                fields=["id"], name="engine_run_uncounted", condition=Q(ended_at__isnull=False, counted=False)
             ),
             models.Index(
                 fields=["ended_at"],
@@ -430,6 +441,20 @@ class IdempotencyKey(models.Model):
         return f"{self.scope} {self.key}"
 
 
+class Total(models.Model):
+    """A figure that only grows; see `tally`."""
+
+    name = models.CharField(max_length=40)
+    label = models.CharField(max_length=40, default="", blank=True)
+    value = models.FloatField(default=0.0)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["name", "label"], name="engine_total_name")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.label}: {self.value:g}"
+
+
 class WorkerInstance(models.Model):
     """A worker since its last start. For people and health only: leases do not depend on this row."""
 
@@ -437,7 +462,7 @@ class WorkerInstance(models.Model):
     host = models.CharField(max_length=200)
     pid = models.PositiveIntegerField()
     slots = models.PositiveIntegerField(default=1)
-    queues = models.CharField(max_length=200, default="")
+    queues = models.TextField(default="", help_text="Separated by commas.")
     started_at = models.DateTimeField()
     last_seen = models.DateTimeField(db_index=True)
     draining = models.BooleanField(default=False)

@@ -37,13 +37,13 @@ def plan_of(version_id: int) -> Plan:
 def _compiled(document: dict[str, Any]) -> Plan:
     """A run must stay stoppable when a task it names is gone from the code: such a task is only filled in."""
     try:
-        return compile_plan(document)
+        return compile_plan(document, published=True)
     except DefinitionError:
         named = {task["uses"] for task in document["tasks"] if isinstance(task.get("uses"), str)}
         gone = named - registry.tasks().keys()
         if not gone:
             raise
-        return compile_plan(document, {name: _gone(name) for name in gone})
+        return compile_plan(document, {name: _gone(name) for name in gone}, published=True)
 
 
 def _gone(name: str) -> TaskWrapper:

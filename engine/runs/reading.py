@@ -17,10 +17,12 @@ from engine.core.plan import PlanTask
 from engine.core.state import RUN_STATUSES
 from engine.runs import data, database, inbox, paging, values
 from engine.runs.models import Attempt, FeedbackRequest, Run, RunEvent, RunTask
+from engine.runs.outgoing import ChildRun
 from engine.runs.plans import document_of, plan_of
 from engine.runs.workflows import as_uuid, find
 
 MAX_EVENTS = 1_000
+MAX_CHILDREN = 1_000
 TASK_EVENTS = 500
 _SNAPSHOT_TRIES = 3
 _HEAVY = ("definition__draft", "version__spec", "counters")
@@ -67,7 +69,16 @@ def get_run(actor: Actor, run: str) -> data.Run:
         if fresh.seq == row.seq:
             break
         row = fresh
-    return _run(row, tasks=tasks, definition=document)
+    return _run(row, tasks=tasks, definition=document, children=_children(actor, row))
+
+
+def _children(actor: Actor, row: Run, **only: str) -> tuple[data.Child, ...]:
+    """The runs that steps of this one have started, oldest first, as far as they are open to this person."""
+    steps = policy.for_user(actor, ChildRun.objects.filter(parent=row, child__isnull=False, **only))
+    found = steps.order_by("pk").values_list(
+        "key", "iteration", "attempt", "workflow", "child__public_id", "child__status"
+    )
+    return tuple(data.Child(*step[:4], run=str(step[4]), status=step[5]) for step in found[:MAX_CHILDREN])
 
 
 def run_status(actor: Actor, run: str) -> data.RunStatus:
@@ -114,7 +125,8 @@ def task_detail(actor: Actor, run: str, task_id: str) -> data.TaskDetail:
     return data.TaskDetail(
         **shown, run=str(row.public_id), result=values.fetch(task.result, task.result_blob_id),
         attempts=tuple(_attempt(attempt) for attempt in attempts),
-        feedback=tuple(inbox.item(question) for question in asked), events=tuple(reversed(list(_events(events)))),
+        feedback=tuple(inbox.item(question) for question in asked), children=_children(actor, row, key=task_id),
+        events=tuple(reversed(list(_events(events)))),
     )  # fmt: skip
 
 
@@ -147,8 +159,8 @@ def find_run(actor: Actor, action: str, run: str) -> Run:
 
 
 def _rows() -> QuerySet[Run]:
-    return Run.objects.select_related("definition", "version", "started_by", "retry_of").defer(
-        *_HEAVY, "retry_of__counters", "retry_of__inputs"
+    return Run.objects.select_related("definition", "version", "started_by", "retry_of", "parent").defer(
+        *_HEAVY, "retry_of__counters", "retry_of__inputs", "parent__counters", "parent__inputs"
     )
 
 
@@ -170,15 +182,19 @@ def _matching(rows: QuerySet[Run], q: str) -> QuerySet[Run]:
     return rows.annotate(_id=Cast("public_id", CharField())).filter(named | Q(_id__icontains=part))
 
 
-def _run(row: Run, tasks: tuple[data.Task, ...] = (), definition: dict[str, Any] | None = None) -> data.Run:
+def _run(
+    row: Run, tasks: tuple[data.Task, ...] = (), definition: dict[str, Any] | None = None,
+    children: tuple[data.Child, ...] = (),
+) -> data.Run:  # fmt: skip
     return data.Run(
         id=str(row.public_id), workflow=str(row.definition.public_id), workflow_name=row.definition.name,
         workflow_slug=row.definition.slug, version=row.version.number, status=row.status, reason=row.reason,
         mode=row.mode, seq=row.seq, inputs=row.inputs, open_feedback=row.open_feedback,
         retry_of=str(row.retry_of.public_id) if row.retry_of else None,
+        parent=str(row.parent.public_id) if row.parent else None, parent_task=row.parent_task,
         started_by=row.started_by.get_username() if row.started_by else "system", created_at=row.created_at,
         started_at=row.started_at, ended_at=row.ended_at, deadline_at=row.deadline_at,
-        business_key=row.business_key, min_seq=row.min_seq, tasks=tasks, definition=definition,
+        business_key=row.business_key, min_seq=row.min_seq, tasks=tasks, children=children, definition=definition,
     )  # fmt: skip
 
 

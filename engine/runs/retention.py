@@ -22,9 +22,10 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Exists, F, OuterRef, QuerySet
 
 from engine.core.state import FINAL_RUN_STATUSES
-from engine.runs import database, idempotency, values
+from engine.runs import database, idempotency, tally, values
 from engine.runs.data import iso
 from engine.runs.models import Attempt, Blob, IdempotencyKey, Run, RunEvent, RunTask, Timer
+from engine.runs.outgoing import OutboxItem
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ _ATTEMPT = (
     "key", "number", "iteration", "attempt", "queue", "state", "created_at", "started_at", "ended_at", "worker",
     "inputs", "error", "traceback", "late_result",
 )  # fmt: skip
+
+_NOTICE = ("key", "iteration", "recipient", "subject", "message", "state", "tries", "created_at", "sent_at", "error")
 
 
 def due(days: int | None = None, limit: int = 100) -> list[int]:
@@ -57,9 +60,13 @@ def trim(run_id: int) -> int:
     if not run.is_final:
         return 0
     _archive(run)
-    gone = _delete_in_steps(Attempt.objects.filter(run_id=run_id)) + _delete_in_steps(
-        Timer.objects.filter(run_id=run_id)
+    tally.count([run_id])  # before there is nothing left to count
+    notices = OutboxItem.objects.filter(run_id=run_id).exclude(state=OutboxItem.WAITING)
+    gone = sum(
+        _delete_in_steps(rows)
+        for rows in (Attempt.objects.filter(run_id=run_id), Timer.objects.filter(run_id=run_id), notices)
     )
+    gone += _delete_in_steps(OutboxItem.objects.filter(run_id=run_id))
     while step := _delete_events(run_id):
         gone += step
     return gone
@@ -136,6 +143,8 @@ def _lines(run: Run) -> Iterator[dict[str, Any]]:
     for attempt in Attempt.objects.filter(run_id=run.pk).order_by("pk").iterator(chunk_size=100):
         result = values.fetch(attempt.result, attempt.result_blob_id)
         yield {"kind": "attempt", **_shown(attempt, _ATTEMPT), "result": result}
+    for notice in OutboxItem.objects.filter(run_id=run.pk).order_by("pk").iterator(chunk_size=BATCH):
+        yield {"kind": "notice", "by": notice.kind, **_shown(notice, _NOTICE)}
 
 
 def _shown(row: Any, names: tuple[str, ...]) -> dict[str, Any]:

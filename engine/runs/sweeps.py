@@ -80,14 +80,14 @@ def overdue_feedback() -> list[int]:
     return list(due.order_by("due_at").values_list("pk", flat=True)[:BATCH])
 
 
-def on_the_wire() -> int:
-    """Attempts that were published and that nobody has claimed."""
-    return Attempt.objects.filter(state=Attempt.DISPATCHED, published_at__isnull=False).count()
+def on_the_wire(queues: Iterable[str] | None = None) -> int:
+    """Attempts that were published and that nobody has claimed; in these queues, or in all."""
+    return Attempt.objects.filter(_in(queues), state=Attempt.DISPATCHED, published_at__isnull=False).count()
 
 
-def is_waiting() -> bool:
+def is_waiting(queues: Iterable[str] | None = None) -> bool:
     """Whether an attempt waits to be published now."""
-    return _due(Q(published_at__isnull=True)).exists()
+    return _due(_in(queues) & Q(published_at__isnull=True)).exists()
 
 
 def stale_queues() -> list[str]:
@@ -95,14 +95,18 @@ def stale_queues() -> list[str]:
     return sorted(set(_due(Q(published_at__isnull=False)).values_list("queue", flat=True)))
 
 
-def take_unpublished(limit: int) -> list[Waiting]:
+def take_unpublished(limit: int, queues: Iterable[str] | None = None) -> list[Waiting]:
     """Up to `limit` attempts to publish now, the most urgent first. They are the caller's for some seconds."""
-    return _take(Q(published_at__isnull=True), limit) if limit > 0 else []
+    return _take(_in(queues) & Q(published_at__isnull=True), limit) if limit > 0 else []
 
 
 def take_stale(limit: int) -> list[Waiting]:
     """Published attempts that nobody has claimed for long: their message may be lost."""
     return _take(Q(published_at__isnull=False), limit)
+
+
+def _in(queues: Iterable[str] | None) -> Q:
+    return Q() if queues is None else Q(queue__in=list(queues))
 
 
 def _due(which: Q) -> QuerySet[Attempt]:

@@ -18,6 +18,7 @@ from engine.core.errors import Conflict, InvalidInput, NotFound, Problem, StaleD
 from engine.runs import data, database, idempotency, paging, values
 from engine.runs.fields import dumps
 from engine.runs.models import WorkflowDefinition, WorkflowVersion
+from engine.runs.outside import outside
 
 MAX_DOCUMENT_BYTES = 1_000_000
 MAX_NAME = 100
@@ -110,7 +111,7 @@ def validate(actor: Actor, document: dict[str, Any]) -> list[Problem]:
     """Everything that keeps the document from running; changes nothing."""
     policy.require(actor, "workflow.view")
     _checked_document(document)
-    return problems(document)
+    return problems(document, outside=outside(actor))
 
 
 def publish(actor: Actor, workflow: str, *, note: str = "", base_revision: int | None = None) -> data.Version:
@@ -126,7 +127,7 @@ def publish(actor: Actor, workflow: str, *, note: str = "", base_revision: int |
                 raise _archived(current)
             if base_revision is not None and base_revision != current.draft_revision:
                 raise _stale(current.pk, base_revision)
-            compile_plan(current.draft)
+            compile_plan(current.draft, outside=outside(actor, current))
             number = (current.latest_version or 0) + 1
             digest = _sha256(dumps(current.draft))
             WorkflowVersion(

@@ -22,9 +22,10 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from engine.runs import attempts, database, inbox, leases, retention, schedules, sweeps
+from engine.runs import attempts, children, database, inbox, leases, queues, retention, schedules, sweeps, tally
 from engine.runs.models import SchedulerBeat, WorkerInstance
 from engine.workers.clock import ClockGuard
+from engine.workers.postman import Postman
 from engine.workers.wire import Sender, depth
 
 log = logging.getLogger(__name__)
@@ -33,12 +34,15 @@ T = TypeVar("T")
 
 IDLE_SECONDS = 1.0
 BUSY_SECONDS = 0.05
+LAST_MAIL_SECONDS = 5.0
+"""How long the end waits for a mail on its way; the next engine sends it again."""
 WATCH_SECONDS = 2.0
 TRIM_SECONDS = 600.0
 RETENTION_SECONDS = 3600.0
 RUNS_AT_ONCE = 5
 KEPT = timedelta(days=1)
 BATCH = 100
+COUNT_BATCHES = 20
 EPOCH_KEY = "graflow:epoch"
 
 
@@ -60,24 +64,29 @@ class Engine:
     def run(self) -> None:
         if not database.on_postgresql():
             self._guarded(lambda: _told("lost with their workers", sum(_each(leases.lost, leases.orphans()))))
+        postman = Postman(self._stop)
+        postman.start()
         while not self._stop.is_set():
             busy = self._guarded(self.round)
             self._stop.wait(BUSY_SECONDS if busy else IDLE_SECONDS)
+        postman.join(LAST_MAIL_SECONDS)
         self._guarded(lambda: SchedulerBeat.objects.filter(pk=self.boot_id).delete())
 
     def round(self) -> bool:
         """Everything once; whether there may be more to do at once."""
-        now = time.monotonic()
+        now, work = time.monotonic(), 0
         if now >= self._next_watch:
             self._next_watch = now + WATCH_SECONDS
             self.clock.look()
             self._beat()
             self._watch_epoch()
             self._resend()
+            work += sum(_each(children.sweep, children.to_follow()))
+            _count_ended()
         if now >= self._next_trim:
             self._next_trim = now + TRIM_SECONDS
             _trim()
-        work = sum(_each(sweeps.fire, sweeps.due_timers()))
+        work += sum(_each(sweeps.fire, sweeps.due_timers()))
         work += _told("whose lease was over", self._reap())
         work += sum(_each(inbox.expire, sweeps.overdue_feedback()))
         work += sum(_each(schedules.fire, schedules.due()))
@@ -122,7 +131,10 @@ class Engine:
         """Publish what waits, the most urgent first, as far as the window allows; whether something still waits."""
         if not sweeps.is_waiting():
             return False
-        taken = sweeps.take_unpublished(min(BATCH, attempts.window() - sweeps.on_the_wire()))
+        heard = queues.listened()
+        if heard is not None and not sweeps.is_waiting(heard):
+            return False
+        taken = sweeps.take_unpublished(min(BATCH, attempts.window() - sweeps.on_the_wire(heard)), heard)
         return not taken or self._publish(taken)
 
     def _publish(self, taken: list[sweeps.Waiting]) -> bool:
@@ -177,6 +189,13 @@ def _each(change: Callable[[T], int], things: Iterable[T]) -> list[int]:
         except Exception:  # whatever is wrong with one run, it is said and the next one is served
             log.exception("engine: %r could not be carried out", thing)
     return done
+
+
+def _count_ended() -> None:
+    """Add what has ended to the totals, as far as this look may take."""
+    for _ in range(COUNT_BATCHES):
+        if sum(_each(tally.count, [tally.due()])) < tally.BATCH:
+            return
 
 
 def _told(what: str, count: int) -> int:

@@ -21,7 +21,7 @@ from engine.core import kinds, registry
 from engine.core import news as n
 from engine.core.arguments import Sources, fill
 from engine.core.context import Execution
-from engine.core.errors import EngineError, WorkflowStateError
+from engine.core.errors import EngineError
 from engine.core.plan import PlanTask
 from engine.core.scope import upstream
 from engine.execution.attempt import Call, Outcome, carry_out
@@ -30,6 +30,7 @@ from engine.runs.attempts import LEASE_SECONDS, Taker, limit_of
 from engine.runs.channels import StoredChannels, StoredSteps
 from engine.runs.leases import Claim, Report
 from engine.runs.questions import StoredAnswers
+from engine.workers import network, strangers
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def execute(attempt_id: int, nonce: str, worker: str) -> bool:
     queue = claim.task.queue
     taker = Taker(
         worker=worker, job=attempt_id, most=TOGETHER, is_short=_is_short,
-        can=lambda task: task.queue == queue and not kinds.is_inline(task) and (task.uses or task.id) in registry.tasks(),
+        can=lambda task: task.queue == queue and _is_known(task),
     )  # fmt: skip
     until = time.monotonic() + GO_ON_SECONDS
     claims = [claim]
@@ -64,6 +65,11 @@ def execute(attempt_id: int, nonce: str, worker: str) -> bool:
         done = [(claim, carry_out_claim(claim)) for claim in claims]
         claims = _record(done, taker if time.monotonic() < until else None)
     return True
+
+
+def _is_known(task: PlanTask) -> bool:
+    """Whether this worker could carry the task out."""
+    return task.kind == "http" or (not kinds.is_inline(task) and (task.uses or task.id) in registry.tasks())
 
 
 class Overdue(BaseException):
@@ -84,6 +90,8 @@ def carry_out_claim(claim: Claim) -> Report:
     """Run the body. Whatever it does becomes a report."""
     try:
         call = _call(claim)
+    except strangers.UnknownFunction as unknown:
+        return Report(news=strangers.handed_back(claim, unknown))
     except EngineError as error:
         return Report(news=_invalid(claim, str(error)))
     seconds = limit_of(claim.task)
@@ -123,11 +131,9 @@ def _deadline(seconds: float) -> Iterator[bool]:
 def _call(claim: Claim) -> Call:
     state, task = claim.task_state, claim.task
     uses = state.uses or task.uses or task.id
-    wrapper = registry.tasks().get(uses)
+    wrapper = network.task() if task.kind == "http" else registry.tasks().get(uses)
     if wrapper is None:
-        raise WorkflowStateError(
-            f"Task {task.id!r}: this worker knows no function {uses!r}. Its module must be listed in GRAFLOW_TASK_MODULES."
-        )
+        raise strangers.UnknownFunction(uses)
     by_name, main = upstream(claim.plan, claim.state, task.id)
     execution = Execution(
         run_id=str(claim.run.public_id), task_id=task.id, iteration=state.iteration, attempt=state.attempt,
@@ -172,6 +178,7 @@ def _inputs(call: Call) -> dict[str, Any]:
     except EngineError:
         return {}
     keywords.pop(call.task.signature.context or "", None)
+    keywords = network.shown(call.task, keywords)
     shown = {name: values.preview(value) for name, value in keywords.items()}
     return {**{f"#{place}": values.preview(value) for place, value in enumerate(positional, 1)}, **shown}
 

@@ -24,7 +24,10 @@ from django.db import connection
 
 from engine.runs import database, leases, sweeps
 from engine.runs.models import WorkerInstance
+from engine.runs.queues import to_consume
 from engine.workers.forks import undisturbed
+from engine.workers.watchdog import Watchdog
+from engine.workers.wire import celery_queue, engine_queue, wire
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +43,14 @@ class Parent:
     def __init__(self) -> None:
         self._orders: queue.Queue[Callable[[], Any]] = queue.Queue()
         self._thread: threading.Thread | None = None
+        self.watchdog: Watchdog | None = None
 
-    def start(self, slots: int) -> None:
+    def start(self, slots: int, queues: list[str]) -> None:
         if self._thread is not None:
             return
         database.say_alive(f"worker-{BOOT_ID}")
-        self._orders.put(lambda: _register(slots))
+        self.watchdog = Watchdog(slots, queues, give_up=_leave)
+        self._orders.put(lambda: _register(slots, queues))
         self._thread = threading.Thread(target=self._run, daemon=True, name="engine-heartbeat")
         self._thread.start()
 
@@ -66,10 +71,15 @@ class Parent:
             try:
                 order = self._orders.get(timeout=max(0.0, next_beat - time.monotonic()))
             except queue.Empty:
-                order = beat
+                order = self._beat
                 next_beat = time.monotonic() + leases.HEARTBEAT_SECONDS
             with undisturbed():
                 _carry_out(order)
+
+    def _beat(self) -> None:
+        beat()
+        if self.watchdog is not None:
+            self.watchdog.check(busy=len(active()))
 
 
 def _carry_out(order: Callable[[], Any]) -> None:
@@ -81,14 +91,14 @@ def _carry_out(order: Callable[[], Any]) -> None:
         connection.close()
 
 
-def _register(slots: int) -> None:
+def _register(slots: int, queues: list[str]) -> None:
     now = database.now()
     with database.writing():
         WorkerInstance.objects.update_or_create(
             boot_id=BOOT_ID,
             defaults={
                 "host": socket.gethostname()[:200], "pid": os.getpid(), "slots": slots, "started_at": now,
-                "last_seen": now, "draining": False,
+                "last_seen": now, "draining": False, "queues": ",".join(queues),
             },
         )  # fmt: skip
 
@@ -141,13 +151,37 @@ def _hand_back() -> None:
             _kill(job)
 
 
+def _leave() -> None:
+    """Hand everything back and be forgotten: this process is about to end."""
+    _hand_back()
+    WorkerInstance.objects.filter(pk=BOOT_ID).delete()
+
+
 parent = Parent()
+
+
+@signals.celeryd_after_setup.connect(dispatch_uid="engine.queues")
+def _listen(instance: Any = None, **_: Any) -> None:
+    """Listen to the site's queues, unless somebody has named others with -Q."""
+    known = instance.app.amqp.queues
+    if known._consume_from is None:
+        names = [celery_queue(queue) for queue in to_consume()]
+        for name in names:
+            known.add(name)
+        known.select(names)
 
 
 @signals.worker_ready.connect(dispatch_uid="engine.worker_ready")
 def _ready(sender: Any = None, **_: Any) -> None:
     pool = getattr(sender, "pool", None)
-    parent.start(int(getattr(pool, "limit", None) or 1))
+    heard = [engine_queue(name) for name in getattr(sender, "app", wire).amqp.queues.consume_from]
+    parent.start(int(getattr(pool, "limit", None) or 1), heard)
+
+
+@signals.task_received.connect(dispatch_uid="engine.task_received")
+def _received(**_: Any) -> None:
+    if parent.watchdog is not None:
+        parent.watchdog.heard()
 
 
 @signals.worker_shutting_down.connect(dispatch_uid="engine.worker_shutting_down")

@@ -58,6 +58,11 @@ def celery_queue(queue: str) -> str:
     return str(wire.conf.task_default_queue) if queue == DEFAULT_QUEUE else queue
 
 
+def engine_queue(name: str) -> str:
+    """The inverse of `celery_queue`."""
+    return DEFAULT_QUEUE if name == str(wire.conf.task_default_queue) else name
+
+
 def depth(client: Redis, queues: Iterable[str]) -> int:
     """How many messages wait in these queues."""
     waiting: list[Any] = [client.llen(celery_queue(queue)) for queue in queues]

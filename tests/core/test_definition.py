@@ -11,6 +11,7 @@ from engine import DefinitionError, TaskWrapper, WorkflowContext
 from engine.core.compile import compile as compile_document
 from engine.core.compile import problems
 from engine.core.definition import json_schema
+from engine.core.errors import InvalidInput
 from graflow_site.demo.examples import EXAMPLES
 
 TASKS = {"do": TaskWrapper("do", lambda: None), "needs": TaskWrapper("needs", lambda x: x)}
@@ -125,3 +126,13 @@ def test_the_schema_refuses_what_the_parser_refuses():
 def test_a_hostile_expression_is_refused(hostile):
     doc = document([do("a"), do("b")], [edge("a", "b", when=hostile)])
     assert ("bad_expression", "edges[0].when") in places(doc)
+
+
+def test_inputs_that_were_left_out_have_their_declared_defaults() -> None:
+    inputs = {"type": "object", "properties": {"tone": {"type": "string", "default": "plain"}}}
+    say = {"id": "say", "kind": "transform", "value": {"$": "inputs.tone"}}
+    wf = WorkflowContext.from_definition(document([say], inputs=inputs))
+    assert wf.execute().results == {"say": "plain"}
+    assert wf.execute(inputs={"tone": "merry"}).results == {"say": "merry"}
+    with pytest.raises(InvalidInput, match="do not fit"):
+        wf.execute(inputs={"tone": 3})

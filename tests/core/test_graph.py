@@ -112,4 +112,5 @@ def test_eleven_nodes_all_joined_to_each_other_hang_nothing() -> None:
         "edges": [{"source": str(first), "target": str(second)} for first, second in edges],
         "defaults": {"max_cycle": 2},
     }
-    assert calls(lambda: compile_document(document, TASKS)) < 100_000
+    # More loops than a new version may have; one that was published before that rule is followed all the same.
+    assert calls(lambda: compile_document(document, TASKS, published=True)) < 100_000

@@ -12,8 +12,8 @@ import pytest
 
 import engine
 from engine import Channel, FeedbackManager, FeedbackType, RunResult, TaskExecutionContext, TaskState, WorkflowContext
+from engine.core import checks, definition
 from engine.core import compile as compiler
-from engine.core import definition
 from engine.core.feedback import build_request
 from engine.core.history import EVENT_TYPES
 from engine.core.result import AttemptRecord
@@ -27,8 +27,10 @@ KIND_KEYS = {key for fields in definition.KIND_FIELDS.values() for key in fields
 
 INSIDE = {  # public to the rest of the engine, not to authors
     TaskExecutionContext: {"recorded"},
-    WorkflowContext: {"place_task", "place_group", "place_link", "bare_bodies", "wrapper", "function"},
-    FeedbackManager: {"open", "answer_of", "request_of", "was_answered_otherwise", "expire_due", "withdraw"},
+    WorkflowContext: {
+        "place_task", "place_group", "place_link", "bare_bodies", "wrapper", "function", "workflow_named",
+    },
+    FeedbackManager: {"attach", "detach", "open", "answer_of", "request_of", "was_answered_otherwise", "expire_due", "withdraw"},
     TaskState: {
         "args", "arrived", "at", "carried", "child_error", "children", "dead", "fired", "handled", "how", "iterates",
         "joined", "lost_count", "memory", "parent", "reject", "resumed", "settings", "tolerated", "uses",
@@ -112,8 +114,8 @@ def test_the_ends_an_edge_can_fire_after_are_the_codes():
 
 
 def test_every_problem_is_listed():
-    source = "".join(Path(module.__file__).read_text() for module in (definition, compiler))
-    codes = set(re.findall(r"problem\(\s*\"(\w+)\"", source))
+    source = "".join(Path(module.__file__).read_text() for module in (definition, compiler, checks))
+    codes = set(re.findall(r"(?:problem\(\s*|Problem\(code=)\"(\w+)\"", source))
     assert set(names(section(DEFINITION, "What is refused"))) == codes
 
 
@@ -127,6 +129,8 @@ def test_the_example_document_is_well_formed():
 def test_the_limits_are_the_codes():
     assert f"{definition.MAX_TASKS} tasks and {definition.MAX_EDGES} edges" in DEFINITION
     assert f"1 to {definition.MAX_NAME} characters" in DEFINITION
+    assert f"{definition.MAX_LOOPS} loops of which {definition.MAX_NESTING}" in DEFINITION
+    assert f"{definition.MAX_BYTES} bytes" in DEFINITION
 
 
 def test_what_a_request_takes_is_documented():

@@ -120,6 +120,15 @@ def test_one_click_starts_a_run_with_its_defaults(boss: User, workflow: Workflow
     assert run.inputs == {"topic": "loops"}
 
 
+def test_a_page_starts_no_more_runs_than_the_api(boss: User, workflow: Workflow, settings: Any) -> None:
+    settings.GRAFLOW_RATES = {"start": (2, 60)}
+    client, address = browser(boss), reverse("workflow-run", args=[workflow.id])
+    assert [client.post(address).status_code for _ in range(2)] == [302, 302]
+    refused = client.post(address)
+    assert (refused.status_code, int(refused["Retry-After"]) > 0) == (429, True)
+    assert len(api.list_runs(boss).results) == 2
+
+
 def test_a_missing_input_is_asked_for(boss: User) -> None:
     properties = {"topic": {"type": "string"}, "times": {"type": "integer", "default": 2}}
     needs = ASK | {"inputs": {"type": "object", "properties": properties, "required": ["topic"]}}
@@ -196,6 +205,11 @@ def test_a_reason_is_told_in_words(boss: User, run: Run, reason: str, words: str
     RunRow.objects.filter(public_id=run.id).update(status="failed", reason=reason)
     assert words in text(browser(boss).get(reverse("home")))
     assert words in text(browser(boss).get(reverse("runs")))
+
+
+def test_a_new_schedule_begins_with_the_inputs_a_run_has_by_default(boss: User, workflow: Workflow) -> None:
+    page = text(browser(boss).get(reverse("workflow", args=[workflow.id])))
+    assert "{&quot;topic&quot;: &quot;loops&quot;}" in page
 
 
 def test_the_editor_page_says_what_this_person_may(workflow: Workflow, db: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 
+from engine.runs import plans
 from tests.access.people import person
 
 from .calls import ASK, Caller
@@ -14,6 +15,7 @@ from .calls import ASK, Caller
 @pytest.fixture(autouse=True)
 def fresh_rates() -> None:
     cache.clear()
+    plans.forget()  # on SQLite ids begin anew in each test
 
 
 @pytest.fixture

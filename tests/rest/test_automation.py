@@ -16,6 +16,8 @@ from engine.runs.models import Run, WorkflowTrigger
 
 from .calls import ASK, problem
 
+pytestmark = pytest.mark.both_databases
+
 DAILY = {"cron": "30 7 * * *", "zone": "Europe/Berlin"}
 
 

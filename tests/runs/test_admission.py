@@ -63,6 +63,13 @@ def test_a_full_engine_refuses_further_starts_until_a_run_ends(driver: Driver, s
     api.start_run(driver.boss, workflow=workflow)
 
 
+def test_runs_that_wait_for_people_take_nobodys_place(driver: Driver, settings: Any) -> None:
+    settings.GRAFLOW_MAX_ACTIVE_RUNS = 1
+    asking = driver.publish(document([{"id": "ask", "kind": "approval", "data": 1}], []))
+    for _ in range(3):
+        assert api.start_run(driver.boss, workflow=asking).status == "waiting"
+
+
 def test_open_attempts_have_a_limit_too(driver: Driver, settings: Any) -> None:
     settings.GRAFLOW_MAX_OPEN_ATTEMPTS = 2
     workflow = driver.publish(document([task("a"), task("b")], []))

@@ -94,6 +94,12 @@ def test_lists_ask_the_database_no_more_for_more_rows(driver: Driver) -> None:
     assert queries(1) == queries(6)
 
 
+def test_a_run_has_the_declared_defaults_of_inputs_that_were_left_out(driver: Driver) -> None:
+    declared = {"type": "object", "properties": {"tone": {"type": "string", "default": "plain"}}}
+    run = driver.start(document([task("a")], [], inputs=declared))
+    assert api.get_run(driver.boss, run.id).inputs == {"tone": "plain"}
+
+
 def test_a_snapshot_tells_the_limit_in_force_and_who_set_it(driver: Driver) -> None:
     drawn = [
         task("a", max_cycle=2),
@@ -201,3 +207,15 @@ def test_unknown_things_are_not_found(driver: Driver) -> None:
     run = driver.start(ASK)
     with pytest.raises(UnknownTask):
         api.task_detail(driver.boss, run.id, "nowhere")
+
+
+def test_a_step_that_runs_another_workflow_tells_which_run_that_is(driver: Driver) -> None:
+    driver.publish({**ONE, "name": "Inner"})
+    step = {"id": "step", "kind": "workflow", "workflow": "inner"}
+    run = driver.start(document([step, {**step, "id": "other"}], []))
+    (child,) = api.task_detail(driver.boss, run.id, "step").children
+    assert (child.task_id, child.workflow) == ("step", "inner")
+    assert (api.get_run(driver.boss, child.run).parent, api.get_run(driver.boss, child.run).parent_task) == (
+        run.id,
+        "step",
+    )

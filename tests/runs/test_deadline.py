@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 
 from engine.core.errors import DefinitionError, InvalidInput
-from engine.runs import api, leases
+from engine.runs import api, children, leases
 from engine.runs.models import Attempt, Timer
+from engine.runs.models import Run as RunRow
 
 from .driver import WORKER, Driver, Run, document, fire_timers, task
 
@@ -86,3 +87,17 @@ def test_a_deadline_that_makes_no_sense_is_refused(driver: Driver, seconds: floa
         api.start_run(driver.boss, workflow=driver.publish(ASK), deadline=seconds)
     with pytest.raises(DefinitionError, match="seconds above 0"):
         driver.publish(within(seconds))
+
+
+def test_a_child_run_has_the_deadline_of_its_own_workflow(driver: Driver) -> None:
+    driver.publish({**within(60), "name": "Inner"})
+    outer = driver.start(document([{"id": "call", "kind": "workflow", "workflow": "inner"}], []))
+    for pk in children.to_follow():
+        children.follow(pk)
+    child = RunRow.objects.get(parent=outer.row)
+    assert child.deadline_at == child.created_at + timedelta(minutes=1)
+    time_is_up()
+    fire_timers()
+    child.refresh_from_db()
+    assert (child.status, child.reason) == ("failed", "deadline")
+    assert outer.status == "failed"

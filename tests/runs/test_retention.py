@@ -18,6 +18,7 @@ from engine.runs import api, retention, values
 from engine.runs.invariants import check_all
 from engine.runs.models import Attempt, Blob, FeedbackRequest, IdempotencyKey, RunEvent, RunTask, Timer
 from engine.runs.models import Run as RunRow
+from engine.runs.outgoing import OutboxItem
 
 from .driver import Driver, Run, at_once, document, task
 
@@ -142,6 +143,18 @@ def test_timers_of_a_trimmed_run_go_too(driver: Driver) -> None:
     RunRow.objects.update(ended_at=timezone.now() - timedelta(days=31))
     trim()
     assert not Timer.objects.exists()
+
+
+def test_sent_notices_of_a_trimmed_run_are_written_down_and_go(driver: Driver) -> None:
+    run = ended(driver)
+    for state in (OutboxItem.SENT, OutboxItem.WAITING):
+        OutboxItem.objects.create(
+            run=run.row, key="tell", iteration=1, kind=OutboxItem.MAIL, recipient="ann@example.org", subject="Done",
+            message="It is done.", dedupe_key=state, state=state, next_try_at=timezone.now(), created_at=timezone.now(),
+        )  # fmt: skip
+    trim()
+    assert [line["state"] for line in lines(run) if line["kind"] == "notice"] == ["sent", "waiting"]
+    assert OutboxItem.objects.get().state == OutboxItem.WAITING
 
 
 # -- blobs and keys -----------------------------------------------------------------------------------------------

@@ -110,3 +110,48 @@ def test_one_redis_address_serves_all_its_clients(given, ours, celery):
 def test_a_socket_path_that_is_too_long_is_refused_with_its_limit():
     with pytest.raises(ImproperlyConfigured, match="longer than"):
         env.redis(f"unix:///{'x' * 120}")
+
+
+@pytest.mark.parametrize(
+    ("reader", "text", "found"),
+    [
+        (lambda: env.hosts("X"), "a.net, *.b.net,*,[2001:db8::1]", ["a.net", "*.b.net", "*", "[2001:db8::1]"]),
+        (lambda: env.hosts("X"), "", []),
+        (lambda: env.ports("X", "80,443"), "8080", [8080]),
+        (lambda: env.ports("X", "80,443"), None, [80, 443]),
+        (lambda: [str(n) for n in env.networks("X")], "10.1.0.0/16,::1", ["10.1.0.0/16", "::1/128"]),
+        (lambda: env.targets("X", secret="s" * 16), "a=https://h/x?y=z,b=http://i", {"a": "https://h/x?y=z", "b": "http://i"}),
+        (lambda: env.targets("X", secret=""), "", {}),
+    ],
+)  # fmt: skip
+def test_what_workflows_may_call_is_read(monkeypatch, reader, text, found):
+    monkeypatch.delenv("X", raising=False)
+    if text is not None:
+        monkeypatch.setenv("X", text)
+    assert reader() == found
+
+
+@pytest.mark.parametrize(
+    ("reader", "text"),
+    [
+        (lambda: env.hosts("X"), "https://a.net"),
+        (lambda: env.hosts("X"), "a.net:80"),
+        (lambda: env.hosts("X"), "::1"),
+        (lambda: env.hosts("X"), "[a.net]"),
+        (lambda: env.hosts("X"), "*."),
+        (lambda: env.hosts("X"), "a*.net"),
+        (lambda: env.ports("X", ""), "0"),
+        (lambda: env.ports("X", ""), "65536"),
+        (lambda: env.ports("X", ""), "http"),
+        (lambda: env.networks("X"), "10.1.0.1/16"),
+        (lambda: env.networks("X"), "here"),
+        (lambda: env.targets("X", secret="s" * 16), "https://a.net"),
+        (lambda: env.targets("X", secret="s" * 16), "a=ftp://a.net"),
+        (lambda: env.targets("X", secret="s" * 16), "a=https://user:word@a.net"),
+        (lambda: env.targets("X", secret="s" * 15), "a=https://a.net"),
+    ],
+)
+def test_what_workflows_may_call_is_refused_when_it_is_wrong(monkeypatch, reader, text):
+    monkeypatch.setenv("X", text)
+    with pytest.raises(ImproperlyConfigured, match="X"):
+        reader()

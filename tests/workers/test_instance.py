@@ -127,7 +127,7 @@ def test_a_message_that_died_with_a_child_before_its_claim_is_published_again(
 
 
 def test_a_worker_says_that_it_is_there(driver: Driver) -> None:
-    instance._register(slots=3)
+    instance._register(slots=3, queues=["default"])
     before = WorkerInstance.objects.get()
     instance.beat()
     after = WorkerInstance.objects.get()

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engine', '0004_attempt_job'),
+        ('engine', '0011_outbox'),
     ]
 
     operations = [

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='run',
             name='min_seq',
-            field=models.PositiveBigIntegerField(default=1),
+            field=models.PositiveBigIntegerField(db_default=1, default=1),
         ),
         migrations.AddIndex(
             model_name='run',

@@ -30,7 +30,7 @@ import { EmptyCanvas } from './EmptyCanvas';
 import { Flow, type FlowEdge } from './edges';
 import type { Found } from './editor';
 import { GroupFrame, type GroupNode, Step, type StepNode } from './nodes';
-import { around, type Box, type Scene, sceneOf } from './scene';
+import { around, type Box, leading, type Scene, sceneOf } from './scene';
 
 type AnyNode = StepNode | GroupNode;
 
@@ -45,7 +45,7 @@ export const DRAG_TYPE = 'application/x-graflow-step';
 const READABLE = 0.45;
 /** Room left around a step that was brought into view, in pixels of the screen. */
 const MARGIN = 56;
-const FIT = { padding: 0.18, maxZoom: 1.1, minZoom: 0.2 };
+const FIT = { padding: 0.1, maxZoom: 1.1, minZoom: 0.2 };
 const NOTHING: ReadonlyMap<string, Point> = new Map();
 
 /** The one tab stop of the canvas is `stage`. The step in hand is named by `aria-activedescendant`. */
@@ -63,6 +63,7 @@ export function Canvas({ stage }: { stage: RefObject<HTMLDivElement | null> }) {
   const flow = useReactFlow();
 
   const scene = useMemo(() => sceneOf(graph, analysis, moved), [graph, analysis, moved]);
+  const [first] = useState(() => firstFit(scene));
   const worst = useMemo(() => worstById(problems), [problems]);
   const nodes = useMemo(
     () => drawnNodes(graph, analysis, scene, selection, worst, target, canEdit),
@@ -179,7 +180,7 @@ export function Canvas({ stage }: { stage: RefObject<HTMLDivElement | null> }) {
         minZoom={0.1}
         maxZoom={2}
         fitView
-        fitViewOptions={FIT}
+        fitViewOptions={first}
         zoomOnDoubleClick={false}
         elevateNodesOnSelect={false}
         elevateEdgesOnSelect={false}
@@ -188,6 +189,13 @@ export function Canvas({ stage }: { stage: RefObject<HTMLDivElement | null> }) {
       {graph.nodes.length === 0 && <EmptyCanvas />}
     </div>
   );
+}
+
+/** A wide workflow begins with as much of it as can be read; F shows the whole. */
+function firstFit(scene: Scene) {
+  const width = Math.max(560, Math.min(1_100, window.innerWidth - 180));
+  const nodes = leading(scene.boxes, width).map((id) => ({ id }));
+  return nodes.length > 0 ? { ...FIT, nodes } : FIT;
 }
 
 export function useFit(): () => void {

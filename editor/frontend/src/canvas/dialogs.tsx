@@ -50,6 +50,14 @@ function Shell({ title, children, actions, onClose, onSubmit }: ShellProps) {
     (field ?? element?.querySelector<HTMLElement>('.dialog-actions .button--primary'))?.focus();
     return () => element?.close();
   }, []);
+  // The deed may become possible while the dialog is open: a check ends, a request comes back. Enter then does it.
+  const wasOff = useRef(false);
+  useEffect(() => {
+    const deed = dialog.current?.querySelector<HTMLButtonElement>('.dialog-actions .button--primary');
+    const isIdle = document.activeElement?.matches('body, dialog, .dialog-actions *');
+    if (wasOff.current && deed && !deed.disabled && isIdle) deed.focus();
+    wasOff.current = deed?.disabled ?? false;
+  });
   const submit = (event: FormEvent) => {
     event.preventDefault();
     onSubmit?.();

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { readDocument } from '../graph/document';
 import { analyse } from '../graph/loops';
-import { neighbour, sceneOf } from './scene';
+import { leading, neighbour, sceneOf } from './scene';
 
 const graph = readDocument({
   schema: 'graflow/1',
@@ -45,4 +45,10 @@ test('arrows go to the step ahead, those in line first', () => {
   expect(neighbour(steps, 'b', 'ArrowDown')).toBe('c');
   expect(neighbour(steps, 'c', 'ArrowRight')).toBe('d');
   expect(neighbour(steps, 'a', 'ArrowLeft')).toBeUndefined();
+});
+
+test('what leads a wide graph is what lies within its first part', () => {
+  expect(leading(scene.boxes, 600)).toEqual(['a', 'b', 'c', 'g']);
+  expect(leading(scene.boxes, 5_000)).toHaveLength(5);
+  expect(leading(new Map(), 600)).toEqual([]);
 });

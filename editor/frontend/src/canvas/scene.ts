@@ -137,6 +137,12 @@ function middleX(box: Box): number {
   return box.x + box.width / 2;
 }
 
+/** The steps at the left, as far as they lie within `width` of the first one. */
+export function leading(boxes: ReadonlyMap<string, Box>, width: number): string[] {
+  const left = Math.min(...[...boxes.values()].map((box) => box.x));
+  return [...boxes].filter(([, box]) => box.x + box.width <= left + width).map(([id]) => id);
+}
+
 export type Direction = 'ArrowLeft' | 'ArrowRight' | 'ArrowUp' | 'ArrowDown';
 
 /** The next step in a direction: near ones in line with the arrow before far or slanting ones. */

@@ -5,6 +5,7 @@ import { boundText } from '../graph/loops';
 import { type Json, list, record } from '../live/parse';
 import { type DrawnEdge, draw } from '../run/drawing';
 import { type PlannedRun, planRun } from '../run/plan';
+import { kindWords } from '../run/words';
 import { getJson, pageData } from '../ui/http';
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -38,7 +39,7 @@ function paint(root: HTMLElement, plan: PlannedRun): void {
   for (const edge of drawing.edges) svg.append(...edgeShapes(edge, boundOf(edge)));
   for (const [id, node] of drawing.nodes) {
     svg.append(shape('rect', { class: 'still-node', ...sides(node), rx: 8 }));
-    const kind = plan.kinds.get(id) ?? 'task';
+    const kind = kindWords(plan.kinds.get(id) ?? 'task');
     const middle = { x: node.x + 16 };
     svg.append(
       shape('text', { class: 'still-label', ...middle, y: node.y + 27 }, short(plan.labels.get(id) ?? id)),

@@ -2,16 +2,14 @@
 
 import { ArrowLeft, Hand, TriangleAlert } from 'lucide-react';
 import { type RefObject, useEffect, useMemo, useRef, useState } from 'react';
-import { type Graph, readDocument } from '../graph/document';
-import { type Analysis, analyse } from '../graph/loops';
-import { codeBounds, roundsOf } from '../live/bounds';
-import { type Json, list, record } from '../live/parse';
+import { type Json, list } from '../live/parse';
+import { roundWords } from '../run/words';
 import { getJson } from '../ui/http';
 import { JsonView } from '../ui/JsonView';
 import { agoWords, fullTime } from '../ui/time';
 import { OptionList, SchemaForm } from './Answers';
 import { type Answer, type Outcome, send } from './answering';
-import { consequence, limitAround } from './consequences';
+import { limitAround } from './consequences';
 import {
   DECISION_WORDS,
   type Decision,
@@ -21,6 +19,7 @@ import {
   kindWords,
   parseItem,
 } from './model';
+import { Next, type Planned, plannedOf } from './Next';
 import { fieldsOf, initialOfAll, readForm, type Typed } from './schema';
 
 const BUTTON_OPTIONS = 4;
@@ -285,26 +284,9 @@ function invalid(words: string): Outcome {
   return { kind: 'invalid', words, fields: NO_ERRORS };
 }
 
-interface Planned {
-  readonly graph: Graph;
-  readonly analysis: Analysis;
-  readonly rounds: ReadonlyMap<string, number>;
-}
-
-/** What the graph of the run's version and the counters of the run say together; null without a graph. */
-function plannedOf(run: Json, asking: string): Planned | null {
-  const definition = record(run.definition);
-  if (!Array.isArray(definition.tasks)) return null;
-  const graph = readDocument(definition);
-  const tasks = list(run.tasks).map(record);
-  return { graph, analysis: analyse(graph, codeBounds(tasks)), rounds: roundsOf(tasks, asking) };
-}
-
-/** "iteration 2 of 5", counted as the limit counts: since the loop was entered. */
-function roundWords(item: Item, planned: Planned | null): string {
+function roundOf(item: Item, planned: Planned | null): string {
   const limit = planned && item.state === 'open' ? limitAround(planned.analysis, item.taskId) : 0;
-  if (!limit) return `iteration ${item.iteration}`;
-  return `iteration ${planned?.rounds.get(item.taskId) ?? item.iteration} of ${limit}`;
+  return roundWords(item.iteration, planned?.rounds.get(item.taskId) ?? item.iteration, limit);
 }
 
 function Facts({ item, planned }: { item: Item; planned: Planned | null }) {
@@ -314,7 +296,7 @@ function Facts({ item, planned }: { item: Item; planned: Planned | null }) {
         {item.workflowName} › {item.label}
       </a>
       <span>{kindWords(item.kind)}</span>
-      <span>{roundWords(item, planned)}</span>
+      <span>{roundOf(item, planned)}</span>
       <span>started by {item.requestedBy}</span>
       <time dateTime={item.createdAt} title={fullTime(item.createdAt)}>
         asked {agoWords(new Date(item.createdAt))}
@@ -396,41 +378,6 @@ function Closed({ item, onNext }: { item: Item; onNext: () => void }) {
     </div>
   );
 }
-
-/** What each button will do, as far as the graph can tell. */
-function Next({ item, planned }: { item: Item; planned: Planned | null }) {
-  const told = useMemo(() => {
-    if (!planned) return null;
-    const { graph, analysis, rounds } = planned;
-    const positive: Decision = item.kind === 'approval' ? 'approve' : 'answer';
-    return ([positive, 'reject', 'skip'] as const).map(
-      (decision) => [decision, consequence(graph, analysis, item.taskId, decision, rounds)] as const,
-    );
-  }, [planned, item]);
-  return (
-    <section className="request-part next" aria-live="off">
-      <h3>What happens next</h3>
-      <dl>
-        {(told ?? PENDING).map(([decision, { words, isLastRound }]) => (
-          <div key={decision} data-last={isLastRound}>
-            <dt>{BUTTON_WORDS[decision]}</dt>
-            <dd>{words}</dd>
-          </div>
-        ))}
-      </dl>
-    </section>
-  );
-}
-
-const BUTTON_WORDS: Record<Decision, string> = {
-  approve: 'Approve',
-  answer: 'Answer',
-  reject: 'Reject',
-  skip: 'Skip',
-};
-const PENDING = (['approve', 'reject', 'skip'] as const).map(
-  (decision) => [decision, { words: '…', isLastRound: false }] as const,
-);
 
 /** What was decided in the rounds before this one. */
 function Earlier({ item }: { item: Item }) {

@@ -50,7 +50,6 @@ export function newTask(id: string): TaskView {
     endedAt: null,
     parent: null,
     uses: null,
-    childRun: null,
     item: null,
     made: 0,
   };
@@ -70,7 +69,6 @@ export function parseTask(value: unknown): TaskView {
     endedAt: text(raw.ended_at),
     parent: text(raw.parent),
     uses: text(raw.uses),
-    childRun: text(raw.child_run),
     item: typeof raw.item === 'number' ? raw.item : null,
     made: 0,
   };

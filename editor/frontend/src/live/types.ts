@@ -30,8 +30,6 @@ export interface TaskView {
   /** The task that made this one while running; null for tasks of the definition. */
   readonly parent: string | null;
   readonly uses: string | null;
-  /** The run this task waits for or waited for, for steps that start another workflow. */
-  readonly childRun: string | null;
   /** Its place, from 1, among what its parent made in one iteration. */
   readonly item: number | null;
   /** How many tasks it made in its present iteration. */

@@ -1,33 +1,17 @@
 /* The live graph. Nodes listen to their own task; panning and zooming move one layer and touch no node. */
 
 import { Maximize2, Minus, Plus } from 'lucide-react';
-import {
-  memo,
-  type RefObject,
-  useCallback,
-  useEffect,
-  useLayoutEffect,
-  useMemo,
-  useRef,
-  useState,
-} from 'react';
+import { memo, useCallback, useMemo, useRef, useState } from 'react';
 import type { Analysis } from '../graph/loops';
 import type { LoopView, TaskView } from '../live/types';
 import { OUTCOME_WORDS, OutcomeMark, TaskIcon } from '../ui/status';
 import { type Box, type Drawing, type DrawnEdge, type DrawnGroup, draw } from './drawing';
 import { type PlannedRun, taskName } from './plan';
 import { type RunStore, useRun, useTask } from './store';
+import { useView } from './view';
 import { loopEndWords, stateWords } from './words';
 
-const MARGIN = 36;
-const MOST = 2;
-const LEAST = 0.1;
-const FIT_MOST = 1.1;
 const STEP = 1.25;
-/** Below this width a whole graph is too small to read: the view begins at what goes on. */
-const NARROW_PX = 600;
-const READABLE = 0.7;
-const NEAR_PX = 60;
 const UNDER_WAY: ReadonlySet<string> = new Set([
   'feedback_required',
   'running',
@@ -35,13 +19,6 @@ const UNDER_WAY: ReadonlySet<string> = new Set([
   'retry_waiting',
   'ready',
 ]);
-const SETTLE_MS = 250;
-
-interface View {
-  readonly x: number;
-  readonly y: number;
-  readonly zoom: number;
-}
 
 interface GraphProps {
   store: RunStore;
@@ -340,138 +317,4 @@ function neighbour(nodes: ReadonlyMap<string, Box>, from: string, key: string): 
     if (id !== from && along > 10 && cost < least) [best, least] = [id, cost];
   }
   return best;
-}
-
-/** Where the layer stands. Kept outside React's state: a pan writes one style and renders nothing. `first` is what a
-    narrow screen begins with. */
-function useView(
-  stage: RefObject<HTMLElement | null>,
-  layer: RefObject<HTMLDivElement | null>,
-  bounds: Box,
-  first: Box | undefined,
-) {
-  const view = useRef<View>({ x: 0, y: 0, zoom: 1 });
-  const touched = useRef(false);
-  const wanted = useRef(bounds);
-  const start = useRef(first);
-  const settle = useRef(0);
-
-  const put = useCallback(
-    (next: View) => {
-      const element = layer.current;
-      view.current = next;
-      if (!element) return;
-      element.style.transform = `translate(${next.x}px, ${next.y}px) scale(${next.zoom})`;
-      // While it moves, the layer is a picture of its own; at rest it is drawn anew, sharp at its zoom.
-      element.classList.add('graph-layer--moving');
-      window.clearTimeout(settle.current);
-      settle.current = window.setTimeout(() => element.classList.remove('graph-layer--moving'), SETTLE_MS);
-    },
-    [layer],
-  );
-  const show = useCallback(
-    (box: Box, near?: Box) => {
-      const room = stage.current?.getBoundingClientRect();
-      if (!room || room.width === 0) return;
-      const scale = Math.min((room.width - 2 * MARGIN) / box.width, (room.height - 2 * MARGIN) / box.height);
-      if (near && scale < READABLE && room.width < NARROW_PX) {
-        show({ ...near, x: near.x - NEAR_PX, width: near.width + 2 * NEAR_PX });
-        return;
-      }
-      const zoom = Math.min(FIT_MOST, Math.max(LEAST, scale));
-      put({
-        zoom,
-        x: (room.width - box.width * zoom) / 2 - box.x * zoom,
-        y: (room.height - box.height * zoom) / 2 - box.y * zoom,
-      });
-    },
-    [stage, put],
-  );
-  const zoomAt = useCallback(
-    (factor: number, x: number, y: number) => {
-      touched.current = true;
-      const now = view.current;
-      const zoom = Math.min(MOST, Math.max(LEAST, now.zoom * factor));
-      const by = zoom / now.zoom;
-      put({ zoom, x: x - (x - now.x) * by, y: y - (y - now.y) * by });
-    },
-    [put],
-  );
-
-  // Fits once, and again when the window changes as long as nobody has moved the view.
-  useLayoutEffect(() => {
-    const element = stage.current;
-    if (!element) return;
-    show(wanted.current, start.current);
-    const watch = new ResizeObserver(() => {
-      if (!touched.current) show(wanted.current, start.current);
-    });
-    watch.observe(element);
-    return () => watch.disconnect();
-  }, [show, stage]);
-
-  useEffect(() => {
-    const element = stage.current;
-    if (!element) return;
-    const pan = (dx: number, dy: number): void => {
-      touched.current = true;
-      put({ ...view.current, x: view.current.x + dx, y: view.current.y + dy });
-    };
-    return panAndZoom(element, pan, zoomAt);
-  }, [stage, put, zoomAt]);
-
-  return {
-    zoomBy: (factor: number) => {
-      const room = stage.current?.getBoundingClientRect();
-      zoomAt(factor, (room?.width ?? 0) / 2, (room?.height ?? 0) / 2);
-    },
-    fit: () => {
-      touched.current = false;
-      wanted.current = bounds;
-      start.current = undefined;
-      show(bounds);
-    },
-  };
-}
-
-function panAndZoom(
-  element: HTMLElement,
-  pan: (dx: number, dy: number) => void,
-  zoom: (factor: number, x: number, y: number) => void,
-): () => void {
-  const stop = new AbortController();
-  const { signal } = stop;
-  element.addEventListener(
-    'wheel',
-    (event) => {
-      event.preventDefault();
-      const box = element.getBoundingClientRect();
-      if (event.ctrlKey || event.metaKey) {
-        zoom(Math.exp(-event.deltaY / 300), event.clientX - box.left, event.clientY - box.top);
-      } else {
-        pan(-event.deltaX, -event.deltaY);
-      }
-    },
-    { passive: false, signal },
-  );
-  element.addEventListener(
-    'pointerdown',
-    (event) => {
-      if ((event.target as Element).closest('button')) return;
-      element.setPointerCapture(event.pointerId);
-      element.classList.add('graph--panning');
-    },
-    { signal },
-  );
-  element.addEventListener(
-    'pointermove',
-    (event) => {
-      if (element.hasPointerCapture(event.pointerId)) pan(event.movementX, event.movementY);
-    },
-    { signal },
-  );
-  element.addEventListener('lostpointercapture', () => element.classList.remove('graph--panning'), {
-    signal,
-  });
-  return () => stop.abort();
 }

@@ -121,6 +121,16 @@ function Head({ run, store, plan, onSelect, children }: HeadProps) {
           <a href={`/workflows/${String(run.workflow)}/`}>{String(run.workflow_name ?? '')}</a>
           <span aria-hidden="true">›</span>
           <span>version {whole(run.version, 1)}</span>
+          {text(run.parent) ? (
+            <>
+              <span aria-hidden="true">›</span>
+              <a
+                href={`/runs/${String(run.parent)}/?task=${encodeURIComponent(text(run.parent_task) ?? '')}`}
+              >
+                started by another run
+              </a>
+            </>
+          ) : null}
         </nav>
         <h1 className="truncate">{String(run.workflow_name ?? 'Run')}</h1>
       </div>

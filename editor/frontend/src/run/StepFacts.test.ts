@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { dueOf, dueWords, recipientWords } from './StepFacts';
+import { childName, dueOf, dueWords, recipientWords } from './StepFacts';
 
 const started = (due: number) => ({ type: 'delay_started', data: { due } });
 
@@ -19,4 +19,9 @@ test('a delay over midnight tells the day as well', () => {
 test('a group is told as a group of people', () => {
   expect(recipientWords('group:editors')).toBe('everybody in editors');
   expect(recipientWords('ada@example.org')).toBe('ada@example.org');
+});
+
+test('the runs a step has started are told apart', () => {
+  expect(childName({ iteration: 1, attempt: 1 })).toBe('Open that of iteration 1');
+  expect(childName({ iteration: 2, attempt: 3 })).toBe('Open that of iteration 2, attempt 3');
 });

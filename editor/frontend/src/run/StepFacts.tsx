@@ -3,7 +3,7 @@
 import { useEffect, useState } from 'react';
 import { isExpression } from '../graph/document';
 import { type Json, list, record, text } from '../live/parse';
-import { TaskIcon } from '../ui/status';
+import { RunStatusChip, TaskIcon } from '../ui/status';
 import { clockTime, fullTime, secondsBetween, spanWords } from '../ui/time';
 import { type PlannedRun, taskName } from './plan';
 import { type RunStore, useRun, useTask } from './store';
@@ -134,27 +134,39 @@ function Call({ plan, taskId, detail }: StepFactsProps) {
   );
 }
 
-function ChildRun({ store, plan, taskId, detail }: StepFactsProps) {
-  const task = useTask(store, taskId);
+function ChildRun({ plan, taskId, detail }: StepFactsProps) {
   const node = record(plan.nodes.get(taskId));
-  const child = text(detail?.child_run) ?? task.childRun;
+  const children = list(detail?.children).map(record);
   return (
     <dl className="step-facts facts">
-      <dt>Runs</dt>
+      <dt>Workflow</dt>
       <dd>
         {String(node.workflow ?? '')}
         {typeof node.version === 'number' ? `, version ${node.version}` : ''}
       </dd>
-      {child ? (
-        <>
-          <dt>Its run</dt>
-          <dd>
-            <a href={`/runs/${child}/`}>{child.slice(0, 8)}</a>
-          </dd>
-        </>
-      ) : null}
+      <dt>{children.length > 1 ? 'Its runs' : 'Its run'}</dt>
+      <dd>
+        {children.length === 0 ? <span className="muted">not started yet</span> : null}
+        <ul>
+          {children.map((child) => (
+            <li key={String(child.run)} className="row">
+              <a href={`/runs/${String(child.run)}/`}>
+                {children.length === 1 ? 'Open it' : childName(child)}
+              </a>
+              <RunStatusChip status={String(child.status)} />
+            </li>
+          ))}
+        </ul>
+      </dd>
     </dl>
   );
+}
+
+/** Runs have no names: a task that ran several tells them apart by its iteration and attempt. */
+export function childName(child: Json): string {
+  const parts = [`iteration ${String(child.iteration ?? 1)}`];
+  if (Number(child.attempt ?? 1) > 1) parts.push(`attempt ${String(child.attempt)}`);
+  return `Open that of ${parts.join(', ')}`;
 }
 
 function Notice({ plan, taskId }: StepFactsProps) {

@@ -10,9 +10,11 @@ import { agoWords, fullTime, secondsBetween, spanWords } from '../ui/time';
 import { type PlannedRun, taskName } from './plan';
 import { StepFacts } from './StepFacts';
 import { type RunStore, useRun, useTask } from './store';
-import { reasonWords, stateWords } from './words';
+import { kindWords, reasonWords, roundWords, stateWords } from './words';
 
 const SETTLE_MS = 150;
+/** A child run tells nothing to its parent until it ends: its start and status have to be asked for. */
+const CHILD_MS = 2_000;
 
 const DECIDED: Record<string, string> = {
   approve: 'Approved',
@@ -33,9 +35,10 @@ interface TaskPanelProps {
 
 export function TaskPanel({ store, plan, runId, taskId, onSelect, onClose }: TaskPanelProps) {
   const task = useTask(store, taskId);
-  const { detail, problem } = useDetail(runId, taskId, task);
-  const label = taskName(plan, task);
   const kind = plan.kinds.get(taskId) ?? 'task';
+  const isPolled = kind === 'workflow' && task.status === 'running';
+  const { detail, problem } = useDetail(runId, taskId, task, isPolled ? CHILD_MS : 0);
+  const label = taskName(plan, task);
   const limit = plan.limits.get(taskId);
   const loop = useRun(store, (run) => [...run.state.loops.values()].find(({ head }) => head === taskId));
   const isHead = [...plan.analysis.loops.values()].some(({ heads }) => heads.includes(taskId));
@@ -46,7 +49,7 @@ export function TaskPanel({ store, plan, runId, taskId, onSelect, onClose }: Tas
         <div>
           <h2 id="task-title">{label}</h2>
           <p className="muted small">
-            {kind === 'task' ? (text(detail?.uses) ?? taskId) : `${kind} · ${taskId}`}
+            {kind === 'task' ? (text(detail?.uses) ?? taskId) : `${kindWords(kind)} · ${taskId}`}
           </p>
         </div>
         <button
@@ -61,10 +64,7 @@ export function TaskPanel({ store, plan, runId, taskId, onSelect, onClose }: Tas
       <div className="task-panel-facts">
         <TaskStatusChip status={task.status} outcome={task.outcome} words={stateWords(task, kind)} />
         {round > 1 || isHead ? (
-          <span className="chip">
-            iteration {round}
-            {limit ? ` of ${limit}` : ''}
-          </span>
+          <span className="chip">{roundWords(task.iteration, round, limit ?? 0)}</span>
         ) : null}
         {task.attempt > 1 ? <span className="chip">attempt {task.attempt}</span> : null}
         {task.reason ? <span className="chip chip--text">{reasonWords(task.reason)}</span> : null}
@@ -85,6 +85,7 @@ function useDetail(
   runId: string,
   taskId: string,
   task: unknown,
+  againMs: number,
 ): { detail: Json | null; problem: string | null } {
   const [found, setFound] = useState<{ id: string; detail: Json | null; problem: string | null } | null>(
     null,
@@ -92,7 +93,7 @@ function useDetail(
   // biome-ignore lint/correctness/useExhaustiveDependencies: a changed task is the reason to ask again
   useEffect(() => {
     let stale = false;
-    const timer = window.setTimeout(() => {
+    const ask = (): void => {
       getJson(`runs/${runId}/tasks/${encodeURIComponent(taskId)}/`)
         .then((detail) => stale || setFound({ id: taskId, detail, problem: null }))
         .catch((error: unknown) => {
@@ -100,12 +101,15 @@ function useDetail(
           if (!stale)
             setFound((now) => ({ id: taskId, detail: now?.id === taskId ? now.detail : null, problem }));
         });
-    }, SETTLE_MS);
+    };
+    const timer = window.setTimeout(ask, SETTLE_MS);
+    const again = againMs > 0 ? window.setInterval(ask, againMs) : 0;
     return () => {
       stale = true;
       window.clearTimeout(timer);
+      window.clearInterval(again);
     };
-  }, [runId, taskId, task]);
+  }, [runId, taskId, task, againMs]);
   return found?.id === taskId ? found : { detail: null, problem: null };
 }
 
@@ -181,6 +185,7 @@ function summaryOf(number: number, attempts: readonly Json[], feedback: readonly
     .map((item) => (whole(item.iteration, 1) === number ? record(item.decision) : {}))
     .find((item) => item.decision);
   if (decision) return DECIDED[String(decision.decision)] ?? String(decision.decision);
+  if (tries === 0) return 'waits for an answer';
   return tries === 1 ? '1 attempt' : `${tries} attempts`;
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { newTask, parseEvent } from '../live/parse';
-import { eventWords, failureOf, reasonWords, stateWords } from './words';
+import { eventWords, failureOf, reasonWords, roundWords, stateWords } from './words';
 
 const SAID = `Task 'sum_it_up' failed: Expression 'a_b / 0': INVALID_ARGUMENT: divide by zero`;
 
@@ -28,4 +28,10 @@ test('the end of a run does not tell the failure of its task a second time', () 
 test('a delay waits and does not run', () => {
   expect(stateWords({ ...newTask('d'), status: 'running' }, 'delay')).toBe('Waiting');
   expect(stateWords({ ...newTask('d'), status: 'running' }, 'task')).toBe('Running');
+});
+
+test('inside an outer loop the pass that counts against the limit is told beside the iteration', () => {
+  expect(roundWords(2, 2, 5)).toBe('iteration 2 of 5');
+  expect(roundWords(3, 1, 2)).toBe('iteration 3, pass 1 of 2');
+  expect(roundWords(3, 3, 0)).toBe('iteration 3');
 });

@@ -1,6 +1,6 @@
 /* Sentences for events and loops. */
 
-import { text } from '../live/parse';
+import { list, text } from '../live/parse';
 import type { RunEvent, TaskView } from '../live/types';
 import { runWords, statusWords } from '../ui/status';
 import { clockTime } from '../ui/time';
@@ -76,6 +76,25 @@ export function failureOf(reason: string): Failure {
     : { taskId: null, words: reasonWords(reason) };
 }
 
+const KINDS: Record<string, string> = {
+  text: 'text question',
+  map: 'for each item',
+  http: 'HTTP request',
+  notify: 'notification',
+};
+
+export function kindWords(kind: string): string {
+  return KINDS[kind] ?? kind;
+}
+
+/** The iteration over the whole run; inside an outer loop also the pass that the limit counts. */
+export function roundWords(iteration: number, round: number, limit: number): string {
+  if (!limit) return `iteration ${iteration}`;
+  return iteration === round
+    ? `iteration ${round} of ${limit}`
+    : `iteration ${iteration}, pass ${round} of ${limit}`;
+}
+
 /** How a task stands. A delay holds no worker: it waits, whatever its status is called. */
 export function stateWords(task: TaskView, kind: string): string {
   if (task.status === 'running' && kind === 'delay') return 'Waiting';
@@ -109,6 +128,10 @@ export function eventWords(event: RunEvent, nameOf: (id: string) => string = (id
       return typeof event.data.due === 'number'
         ? `waits until ${clockTime(new Date(event.data.due * 1000).toISOString())}`
         : 'waits';
+    case 'workflow_started':
+      return `starts a run of the workflow ${String(event.data.workflow ?? '')}`;
+    case 'notified':
+      return noticeSentence(event);
     case 'convergence_unknown':
       return `could not be compared with the pass before: ${String(event.data.error ?? '')}`;
     case 'feedback_requested':
@@ -132,6 +155,12 @@ function runSentence(status: string, reason: string | null, nameOf: (id: string)
     return `The run failed, because “${nameOf(failure.taskId)}” failed`;
   const words = `The run is now: ${runWords(status).toLowerCase()}`;
   return failure ? `${words} (${failure.words})` : words;
+}
+
+function noticeSentence(event: RunEvent): string {
+  const to = list(event.data.to).map(String);
+  const hook = text(event.data.webhook);
+  return `tells ${[...to, ...(hook ? [`the webhook ${hook}`] : [])].join(', ')}`;
 }
 
 function statusSentence(event: RunEvent): string {
