@@ -239,18 +239,18 @@ def _chosen(unit: Unit, taker: Taker, fresh: list[str]) -> list[tuple[str, int |
         waiting = _waiting_here(unit, taker.most)
         if waiting is None:
             return []
-        pool = [(priority, number, key, pk) for pk, key, priority, number in waiting]
+        pool = [(priority, tries, key, pk) for pk, key, priority, tries in waiting]
         unit.table.load({key for *_, key, _ in pool} | _around(unit, [key for *_, key, _ in pool]))
     for key in fresh:
-        priority = unit.run.priority + settings_of(unit, unit.state.tasks[key]).priority
-        pool.append((priority, 1, key, None))
+        task = unit.state.tasks[key]
+        pool.append((unit.run.priority + settings_of(unit, task).priority, task.attempt, key, None))
     pool = [choice for choice in pool if taker.can(settings_of(unit, unit.state.tasks[choice[2]]))]
     pool.sort(key=lambda choice: choice[0])
     several = 1 if unit.is_sequential else taker.most
     chosen: list[tuple[str, int | None]] = []
-    for _, number, key, pk in pool:
+    for _, tries, key, pk in pool:
         # A second try is never taken together with others: what has killed a worker once would take them with it.
-        alone = number > 1 or not taker.is_short(settings_of(unit, unit.state.tasks[key]))
+        alone = tries > 1 or not taker.is_short(settings_of(unit, unit.state.tasks[key]))
         if chosen and alone:
             continue
         chosen.append((key, pk))
@@ -265,7 +265,7 @@ def _around(unit: Unit, keys: list[str]) -> set[str]:
 
 
 def _waiting_here(unit: Unit, most: int) -> list[tuple[int, str, int, int]] | None:
-    """(id, task, priority, number) of work of this run that nobody has begun, the most urgent first. None when the
+    """(id, task, priority, try) of work of this run that nobody has begun, the most urgent first. None when the
     run does one thing at a time and something is being done.
     """
     if unit.is_sequential:
@@ -275,15 +275,15 @@ def _waiting_here(unit: Unit, most: int) -> list[tuple[int, str, int, int]] | No
         *work, held = first
         return [(work[0], work[1], work[2], work[3])] if held else None
     rows = Attempt.objects.filter(run_id=unit.run.pk, state=Attempt.DISPATCHED, held=False)
-    return list(rows.order_by("priority", "pk").values_list("pk", "key", "priority", "number")[: most * 2])
+    return list(rows.order_by("priority", "pk").values_list("pk", "key", "priority", "attempt")[: most * 2])
 
 
 def _first_open(unit: Unit) -> Any:
-    """(id, task, priority, number, held) of what is being done or on its way to be, else of what is to come next."""
+    """(id, task, priority, try, held) of what is being done or on its way to be, else of what is to come next."""
     finished = unit.writes.finished
     others = f"AND id NOT IN ({', '.join(['%s'] * len(finished))})" if finished else ""
     sql = (
-        "SELECT id, key, priority, number, held FROM engine_attempt WHERE run_id = %s "  # noqa: S608
+        "SELECT id, key, priority, attempt, held FROM engine_attempt WHERE run_id = %s "  # noqa: S608
         f"AND state IN ('dispatched', 'claimed') {others} ORDER BY held, priority, id LIMIT 1"
     )
     return row(sql, (unit.run.pk, *finished))
