@@ -52,7 +52,7 @@ frontend-checks: $(FRONTEND)/node_modules/.stamp ## Biome, TypeScript and Vitest
 
 unit: .venv/.test static/dist/manifest.json ## the suite without the browser, on PostgreSQL and on SQLite
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser and not chaos"
-	@TEST_DATABASE_URL=sqlite:///test.sqlite3 $(BIN)/python -m pytest -m both_databases
+	@TEST_DATABASE_URL=sqlite:///test.sqlite3 $(BIN)/python -m pytest -n 2 -m both_databases
 
 browser: .venv/.test static/dist/manifest.json ## the suite with the browser
 	@$(BIN)/python -m pytest -m browser

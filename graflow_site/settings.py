@@ -233,7 +233,7 @@ else:
     DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
     DATABASES["default"]["OPTIONS"].setdefault(
         "options",
-        "-c lock_timeout=5s -c statement_timeout=15s -c idle_in_transaction_session_timeout=10s",
+        "-c lock_timeout=5s -c statement_timeout=15s -c idle_in_transaction_session_timeout=10s -c plan_cache_mode=force_generic_plan",
     )
 
 # --- Redis: the wire to the workers, hints to browsers, rates ------------------------------------------------------

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from tests.stack import Stack, booted
 
+ON_BOTH_DATABASES = ("runs", "workers")
 STACK_FIXTURES = ("stack", "embedded_stack", "full_stack", "boot")
 BROWSER_FLAGS = (
     "--no-sandbox",
@@ -84,6 +85,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if any(name in names for name in STACK_FIXTURES):
             item.add_marker(pytest.mark.stack)
             item.add_marker(pytest.mark.xdist_group("stack"))  # two products at once are enough for two cores
+        if item.path.parent.name in ON_BOTH_DATABASES:
+            item.add_marker(pytest.mark.both_databases)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -18,6 +18,8 @@ from channels.layers import get_channel_layer
 log = logging.getLogger(__name__)
 
 SEND_SECONDS = 1.0
+GATHER_SECONDS = 0.05
+"""Pause after each sending. A send costs milliseconds of this process, and browsers look no more often than that."""
 MAX_PENDING = 10_000
 _QUIET_SECONDS = 2.0
 _FAREWELL_SECONDS = 0.5
@@ -71,6 +73,7 @@ class Announcer:
             with self._lock:
                 if not self._pending:
                     self._idle.set()
+            await asyncio.sleep(GATHER_SECONDS)
 
     async def _send(self, batch: dict[str, dict[str, Any]]) -> None:
         layer: Any = get_channel_layer()

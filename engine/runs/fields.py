@@ -16,9 +16,12 @@ else:
     TextField = models.TextField
 
 
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
 def dumps(value: Any) -> str:
     """Compact ASCII. Raises TypeError or ValueError for what JSON cannot hold."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _encode(value)
 
 
 class JsonText(TextField):

@@ -66,7 +66,6 @@ def trim(run_id: int) -> int:
         _delete_in_steps(rows)
         for rows in (Attempt.objects.filter(run_id=run_id), Timer.objects.filter(run_id=run_id), notices)
     )
-    gone += _delete_in_steps(OutboxItem.objects.filter(run_id=run_id))
     while step := _delete_events(run_id):
         gone += step
     return gone

@@ -20,6 +20,8 @@ from engine.runs import database
 
 Row = Sequence[Any]
 _PREPARE_AFTER = 2  # executions; a statement that comes again is planned once
+_UNROLLED = 8
+"""Up to so many rows of an UPDATE are given one by one, so that the planner knows that they are few."""
 
 _TIME, _TEXT, _COUNT, _ID, _FLAG = "timestamptz", "text", "int", "bigint", "bool"
 FINISHED = {
@@ -50,6 +52,9 @@ RUN = {
 _TABLES = {
     "run": RUN, "finished": FINISHED, "begun": BEGUN, "tasks": TASKS, "attempts": ATTEMPTS, "events": EVENTS,
 }  # fmt: skip
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=datetime.isoformat).encode
 
 
 class Late(Exception):
@@ -111,13 +116,17 @@ def _prepared() -> psycopg.Cursor[Any]:
 
 def _at_once(waiting: dict[str, list[Row]], expected: int | None) -> dict[str, int]:
     # JSON, because it is made in C: one array per column costs the driver more than the database the whole statement.
-    given: list[Any] = [
-        json.dumps([dict(zip(_TABLES[name], values, strict=True)) for values in rows], default=datetime.isoformat)
-        for name, rows in waiting.items()
-    ]
-    sql = _statement(tuple(waiting), expected is not None)
-    if expected is not None:
-        given.insert(list(waiting).index("run") + 1, expected)
+    given: list[Any] = []
+    for name, rows in waiting.items():
+        columns = _TABLES[name]
+        records = [dict(zip(columns, values, strict=True)) for values in rows]
+        if _count(name, rows):
+            given += [_encode(record) for record in records]
+        else:
+            given.append(_encode(records))
+        if name == "run" and expected is not None:
+            given.append(expected)
+    sql = _statement(tuple((name, _count(name, rows)) for name, rows in waiting.items()), expected is not None)
     try:
         found = _prepared().execute(sql, (*given, len(waiting.get("finished", ())))).fetchone()
     except psycopg.errors.DivisionByZero:
@@ -128,12 +137,18 @@ def _at_once(waiting: dict[str, list[Row]], expected: int | None) -> dict[str, i
     return dict(zip(nonces or (), ids or (), strict=True))
 
 
+def _count(name: str, rows: list[Row]) -> int:
+    """How many rows are given one by one; 0: all of them as one array."""
+    return len(rows) if name not in _NEW and len(rows) <= _UNROLLED else 0
+
+
 @cache
-def _statement(names: tuple[str, ...], is_guarded: bool) -> str:
-    """One statement for the tables in `names`; it takes the rows of each as one JSON array, then how many attempts
-    must be found to finish. When fewer are, it fails by a division by zero, which undoes all of it.
+def _statement(tables: tuple[tuple[str, int], ...], is_guarded: bool) -> str:
+    """One statement for these tables; it takes their rows as JSON, then how many attempts must be found to finish.
+    When fewer are, it fails by a division by zero, which undoes all of it.
     """
-    parts = [f"{name} AS ({_part(name, is_guarded)})" for name in names]
+    names = [name for name, _ in tables]
+    parts = [f"{name} AS ({_part(name, count, is_guarded)})" for name, count in tables]
     finished = "(SELECT count(*) FROM finished)" if "finished" in names else "0"
     gone = "NOT EXISTS (SELECT 1 FROM run) OR " if is_guarded else ""
     check = f"1 / CASE WHEN {gone}{finished} = %s THEN 1 ELSE 0 END = 1"
@@ -143,21 +158,22 @@ def _statement(names: tuple[str, ...], is_guarded: bool) -> str:
     return f"WITH {', '.join(parts)} SELECT {found} {source}WHERE {check}"
 
 
-def _part(name: str, is_guarded: bool) -> str:
+def _part(name: str, count: int, is_guarded: bool) -> str:
     columns = _TABLES[name]
+    names = ", ".join(columns)
     typed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
-    given = f"json_to_recordset(%s::json) AS n({typed})"
+    one = f"SELECT {names} FROM json_to_record(%s::json) AS r({typed})"  # noqa: S608
+    given = f"({' UNION ALL '.join([one] * count)}) AS n" if count else f"json_to_recordset(%s::json) AS n({typed})"
     # Whatever reads from `run` waits for its row, which is the lock, and finds none when the run has moved on.
     there = "EXISTS (SELECT 1 FROM run)" if is_guarded and name != "run" else "true"
-    if name in ("attempts", "events"):
-        table = "engine_attempt" if name == "attempts" else "engine_runevent"
+    if name in _NEW:
         returning = " RETURNING id, nonce" if name == "attempts" else ""
-        names = ", ".join(columns)
-        return f"INSERT INTO {table} ({names}) SELECT {names} FROM {given} WHERE {there}{returning}"  # noqa: S608
+        return f"INSERT INTO {_NEW[name]} ({names}) SELECT {names} FROM {given} WHERE {there}{returning}"  # noqa: S608
     where = f"{_WHERE[name]} AND {there}" + (" AND t.seq = %s" if is_guarded and name == "run" else "")
     return f"UPDATE {_TARGET[name]} AS t SET {_changes(name, 'n.')} FROM {given} WHERE {where} RETURNING 1"  # noqa: S608
 
 
+_NEW = {"attempts": "engine_attempt", "events": "engine_runevent"}
 _TARGET = {"finished": "engine_attempt", "begun": "engine_attempt", "tasks": "engine_runtask", "run": "engine_run"}
 _WHERE = {
     "finished": "t.id = n.id AND t.state = 'claimed' AND t.worker = n.worker",
@@ -201,9 +217,8 @@ def _table_by_table(waiting: dict[str, list[Row]]) -> dict[str, int]:
 def _lite(name: str) -> str:
     """The statement for one row of a table; the values are numbered, because an UPDATE names some twice."""
     columns = list(_TABLES[name])
-    if name in ("attempts", "events"):
-        table = "engine_attempt" if name == "attempts" else "engine_runevent"
-        return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+    if name in _NEW:
+        return f"INSERT INTO {_NEW[name]} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
     text = f"{_changes(name, 'n.')} WHERE {_WHERE[name]}"
     for place, column in sorted(enumerate(columns, 1), key=lambda item: -len(item[1])):
         text = text.replace(f"n.{column}", f"?{place}")

@@ -110,6 +110,7 @@ def test_a_second_start_with_a_business_key_answers_with_the_first_run(boss, pub
 
 def test_a_full_engine_says_when_to_come_back(boss, published, run, settings):
     admission.forget()
+    Run.objects.filter(public_id=run["id"]).update(status="running")  # it waits for a person, which takes no place
     settings.GRAFLOW_MAX_ACTIVE_RUNS = 1
     refused = boss.post("runs/", {"workflow": published["id"]})
     problem(refused, 429, "engine_full")
