@@ -5,8 +5,6 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-import pytest
-from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -78,8 +76,7 @@ class Both:
         return [tuple(entry[:6]) for entry in self.state.log], stored
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="too slow there: hundreds of commits a run")
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents(), st.integers(0, 2**16), st.integers(0, 2**16))
 def test_memory_and_database_tell_the_same_story(boss: Any, document: dict[str, Any], fate: int, order: int) -> None:
     for task in document["tasks"]:
