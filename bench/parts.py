@@ -69,7 +69,7 @@ def published(document: dict[str, Any]) -> str:
 def run_through(slug: str, count: int = 1) -> float:
     """Seconds from the first start request to the end of the last of `count` runs."""
     began = time.perf_counter()
-    started = [api.start_run(SYSTEM, workflow=slug).id for _ in range(count)]
+    started = [api.start(SYSTEM, workflow=slug) for _ in range(count)]
     left = Run.objects.filter(public_id__in=started).exclude(status__in=FINAL_RUN_STATUSES)
     while left.exists():
         if time.perf_counter() - began > RUN_SECONDS:
@@ -282,7 +282,7 @@ def waiting(bench: Bench) -> None:
     before = latency(plain, sizes.plain)
     began = time.perf_counter()
     for _ in range(sizes.waiting):
-        api.start_run(SYSTEM, workflow=asking)
+        api.start(SYSTEM, workflow=asking)
     seconds = time.perf_counter() - began
     if database.on_postgresql():
         # What autovacuum does within a minute or so; here the requests are seconds old.

@@ -199,8 +199,8 @@ def workflow_run(request: HttpRequest, workflow: str) -> HttpResponse:
         return render(request, "workflow_run.html", context, status=422 if errors else 200)
     if (wait := rates.seconds_to_wait("start", f"user:{request.user.pk}")) is not None:
         raise LimitExceeded("So many runs at once are more than one person may start.", retry_after=int(wait) + 1)
-    started = api.start_run(request.user, workflow=found.id, inputs=inputs, mode=run_mode(request) or "live")
-    return redirect("run", run=started.id)
+    started = api.start(request.user, workflow=found.id, inputs=inputs, mode=run_mode(request) or "live")
+    return redirect("run", run=started)
 
 
 @require_safe

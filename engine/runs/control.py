@@ -25,7 +25,12 @@ MAX_INPUT_BYTES = 1_000_000
 MAX_KEY = 200
 
 
-def start_run(
+def start_run(actor: Actor, **wanted: Any) -> data.Run:
+    """As `start`, for callers who want to see the run."""
+    return reading.get_run(actor, start(actor, **wanted))
+
+
+def start(
     actor: Actor,
     *,
     workflow: str,
@@ -36,8 +41,8 @@ def start_run(
     business_key: str | None = None,
     idempotency_key: str | None = None,
     scope: str = "start_run",
-) -> data.Run:
-    """Start a published version, the latest when none is named. It is on disk when this returns.
+) -> str:
+    """Start a published version, the latest when none is named; the id of the run, which is on disk.
 
     `deadline` are the seconds it may take, instead of the workflow's own. A second start of the workflow with
     the same `business_key` gives the first run, for ever; one with the same `idempotency_key` for 24 hours, within
@@ -78,7 +83,7 @@ def start_run(
         with database.writing():
             return idempotency.once(actor, scope, idempotency_key, request, make)
 
-    return reading.get_run(actor, database.retried(once))
+    return database.retried(once)
 
 
 def stop_run(actor: Actor, run: str, *, reason: str | None = None) -> data.Run:
@@ -279,5 +284,5 @@ def _with_children(row: Run) -> set[str]:
 
 
 __all__ = [
-    "checked_inputs", "pause_run", "resume_run", "retry_run", "start_run", "stop_run", "stop_workflow", "version_of",
+    "checked_inputs", "pause_run", "resume_run", "retry_run", "start", "start_run", "stop_run", "stop_workflow", "version_of",
 ]  # fmt: skip

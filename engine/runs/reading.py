@@ -63,12 +63,11 @@ def get_run(actor: Actor, run: str) -> data.Run:
     document = document_of(row.version_id)
     for _ in range(_SNAPSHOT_TRIES):
         tasks = _tasks(row, document)
-        fresh = _rows().get(pk=row.pk)
         # Equal seq before and after: the tasks are of that very moment. Else they may be newer than `seq`,
         # which a reader heals by applying the events that follow.
-        if fresh.seq == row.seq:
+        if Run.objects.values_list("seq", flat=True).get(pk=row.pk) == row.seq:
             break
-        row = fresh
+        row = _rows().get(pk=row.pk)
     return _run(row, tasks=tasks, definition=document, children=_children(actor, row))
 
 

@@ -154,10 +154,10 @@ def _start(row: WorkflowSchedule, time: datetime) -> None:
         if row.created_by is None:
             raise Forbidden("The account that made this schedule is gone; delete it and make a new one.")
         with audit.acting_via("schedule"):
-            run = control.start_run(
+            run = control.start(
                 row.created_by, workflow=str(row.definition.public_id), inputs=row.inputs, business_key=key
             )
-        changes["last_run"] = Run.objects.get(public_id=run.id)
+        changes["last_run"] = Run.objects.get(public_id=run)
     except LimitExceeded:
         raise
     except EngineError as refused:
