@@ -40,7 +40,8 @@ class Announcer:
     def announce(self, topic: str, **news: Any) -> None:
         """Note that `topic` has news. Numbers keep their highest value, lists are joined."""
         with self._lock:
-            if topic not in self._pending and len(self._pending) >= MAX_PENDING:
+            is_first = topic not in self._pending
+            if is_first and len(self._pending) >= MAX_PENDING:
                 self.dropped += 1
                 return
             _merge(self._pending.setdefault(topic, {}), news)
@@ -48,7 +49,9 @@ class Announcer:
             # A fork leaves the thread behind, so each process starts its own.
             if self._pid != os.getpid():
                 self._start()
-        if self._loop is not None and self._wake is not None:
+                is_first = True
+        # Whoever came first has woken the sender; waking it for each change would cost more than the change.
+        if is_first and self._loop is not None and self._wake is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     def flush(self, timeout: float = _FAREWELL_SECONDS) -> bool:
