@@ -159,6 +159,7 @@ def test_a_compression_nobody_asked_for_is_refused(web: Web) -> None:
         b"no HTTP at all\r\n\r\n",
         b"",
     ],
+    ids=["too short", "half a chunk", "half compressed", "no http", "nothing"],  # compressed bytes tell the time
 )
 def test_an_answer_that_breaks_off_is_a_network_error(web: Web, answer: bytes) -> None:
     web.raw = lambda out: out.write(answer)
