@@ -112,8 +112,14 @@ def window() -> int:
 
 def _waiting(most: int) -> int:
     """Attempts that are on the wire or about to be; counted only as far as the window reaches."""
-    going = Attempt.objects.filter(state=Attempt.DISPATCHED, held=False, run__paused=False)
-    return going[: most + 1].count()
+    found: int = row(_WAITING, (most + 1,))[0]
+    return found
+
+
+_WAITING = (
+    "SELECT count(*) FROM (SELECT 1 FROM engine_attempt JOIN engine_run ON engine_run.id = engine_attempt.run_id "
+    "WHERE state = 'dispatched' AND NOT held AND NOT paused LIMIT %s) AS waiting"
+)
 
 
 # -- new attempts ---------------------------------------------------------------------------------------------------
