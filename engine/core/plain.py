@@ -49,8 +49,8 @@ def plain_tasks(
 
 
 def _waits_for_everything(target: PlanTask) -> bool:
-    # With "all" a dead edge from before a loop skips the target again in every pass: left to the machine.
-    return target.join == "all_done" or (target.join == "all" and not target.loops)
+    # With "all" a dead edge makes the difference between starting and skipping: left to the machine.
+    return target.join == "all_done"
 
 
 def _plain_loop(

@@ -101,7 +101,8 @@ def look(fold: Fold, target: TaskState) -> None:
     if join == "all_done":
         starts, skips = left == 0 and fired > 0, left == 0 and fired == 0
     elif join == "all":
-        starts, skips = fired == total, len(target.dead) > 0
+        # Not at the first dead edge: what a skip leads to must not depend on which input ended first.
+        starts, skips = fired == total, left == 0 and fired < total
     else:
         needed = 1 if join == "any" else int(join)
         starts, skips = fired >= needed, fired + left < needed
