@@ -51,11 +51,11 @@ frontend-checks: $(FRONTEND)/node_modules/.stamp ## Biome, TypeScript and Vitest
 	@cd $(FRONTEND) && npm run --silent lint && npm run --silent check && npm run --silent test
 
 unit: .venv/.test static/dist/manifest.json ## the suite without the browser, on PostgreSQL and on SQLite
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser and not chaos"
-	@TEST_DATABASE_URL=sqlite:///test.sqlite3 $(BIN)/python -m pytest -n 2 -m both_databases
+	@$(BIN)/python -m pytest -n 3 -m "not browser and not chaos"
+	@TEST_DATABASE_URL=sqlite:///test.sqlite3 $(BIN)/python -m pytest -n 2 -m "both_databases and not stack"
 
 browser: .venv/.test static/dist/manifest.json ## the suite with the browser
-	@$(BIN)/python -m pytest -m browser
+	@$(BIN)/python -m pytest -n 2 -m browser
 
 bench: .venv/.test ## speed against a reference measured in the same run
 	@$(BIN)/python -m bench

@@ -1,6 +1,8 @@
-"""Makes the site's Celery application the current one wherever Django runs."""
+"""What is done when all of the site is loaded."""
 
 from __future__ import annotations
+
+import gc
 
 from django.apps import AppConfig
 
@@ -12,3 +14,6 @@ class SiteConfig(AppConfig):
 
     def ready(self) -> None:
         from graflow_site import celery  # noqa: F401  the application becomes current by being made
+
+        gc.freeze()  # what is loaded stays, also in the pages that a worker shares with its children
+        gc.enable()

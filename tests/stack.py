@@ -71,9 +71,9 @@ class Stack:
 
     def wait_until_ready(self, seconds: float = READY_SECONDS) -> None:
         """Until the database, the broker, a worker and the engine all say that they are there."""
-        self.wait_for(lambda: self.call("GET", "/readyz").status == 200, "readiness", seconds)
+        self.wait_for(lambda: self.call("GET", "/readyz").status == 200, "readiness", seconds, every=0.2)
 
-    def wait_for(self, is_met: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
+    def wait_for(self, is_met: Callable[[], Any], what: str, seconds: float = 30.0, *, every: float = 0.05) -> Any:
         """The first true value of `is_met`; connection errors count as not yet."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -84,7 +84,7 @@ class Stack:
                     return found
             except OSError:
                 pass
-            time.sleep(0.05)
+            time.sleep(every)
         raise AssertionError(f"no {what} within {seconds:g} s\n{self.logs()}")
 
     def stop(self, how: signal.Signals = signal.SIGINT, seconds: float = 60.0) -> int:

@@ -9,7 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from engine.rest import automation, catalogue, feedback, runs, workflows
+from engine.rest import automation, catalogue, feedback, openapi, runs, workflows  # noqa: F401  openapi registers
 from engine.rest.base import ApiView
 
 app_name = "api"

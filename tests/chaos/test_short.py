@@ -14,7 +14,6 @@ RUNS = 16
 
 
 @pytest.mark.stack
-@pytest.mark.xdist_group("stack")
 @pytest.mark.timeout(300)
 def test_a_small_load_survives_a_death_of_everything(product: Product) -> None:
     row, kills = Row("short"), []

@@ -38,6 +38,7 @@ def signed_in(stack: Stack, browser: Browser, browser_context_args: dict[str, An
         page.get_by_label("User name").fill(name)
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(lambda url: "/login/" not in url)  # and until it is loaded: keys are pressed next
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         return page
 
