@@ -36,6 +36,7 @@ from engine.core.graph import CycleDetector
 from engine.core.monitor import WorkflowMonitor
 from engine.core.result import RunResult
 from engine.core.state import TaskState, TaskStatus
+from engine.core.step import step
 from engine.core.task import ParallelGroup, TaskWrapper
 from engine.core.workflow import CoordinationBackend, WorkflowContext, workflow
 from engine.execution.context import ExecutionContext
@@ -104,6 +105,7 @@ __all__ = [
     "WorkflowStateError",
     "channel_pull",
     "channel_push",
+    "step",
     "task",
     "workflow",
 ]  # fmt: skip

@@ -32,6 +32,7 @@ MAX_ITEMS = 1_000
 LONGEST_DELAY = 366 * 24 * 3600.0
 MAX_DEPTH = 5
 """How deep workflows may start workflows; the run that a person starts has depth 0."""
+DEADLINE, PAST_DEADLINE = "deadline", "the run did not end before its deadline"
 MAX_SUBJECT, MAX_MESSAGE = 200, 100_000
 
 

@@ -46,14 +46,31 @@ class Executable:
 def _executable(other: Any) -> Executable:
     if isinstance(other, Executable):
         return other
-    raise WorkflowStateError(f"{other!r} cannot be joined; decorate the function with @task first.")
+    raise WorkflowStateError(
+        f"{other!r} cannot be joined; decorate a function with @task first, and name a workflow in a step()."
+    )
+
+
+class Single(Executable):
+    """One task of a workflow."""
+
+    @property
+    def name(self) -> str:
+        """Its id in the workflow."""
+        raise NotImplementedError
+
+    def entries(self) -> list[Executable]:
+        return [self]
+
+    def exits(self) -> list[Executable]:
+        return [self]
 
 
 CURRENT: ContextVar[WorkflowContext | None] = ContextVar("graflow_workflow", default=None)
 """The workflow whose `with` block is open here; threads and async tasks each have their own."""
 
 
-class TaskWrapper(Executable):
+class TaskWrapper(Single):
     """A function as a task. Settings of None take the workflow's defaults."""
 
     def __init__(
@@ -129,12 +146,6 @@ class TaskWrapper(Executable):
     def __reduce__(self) -> str | tuple[Any, ...]:
         return _registered, (self._name, self.module)
 
-    def entries(self) -> list[Executable]:
-        return [self]
-
-    def exits(self) -> list[Executable]:
-        return [self]
-
     def place(self, workflow: WorkflowContext) -> None:
         workflow.place_task(self)
 
@@ -175,7 +186,7 @@ class ParallelGroup(Executable):
         return self
 
     def entries(self) -> list[Executable]:
-        if all(isinstance(member, TaskWrapper) for member in self.members):
+        if all(isinstance(member, Single) for member in self.members):
             return [self]
         return [entry for member in self.members for entry in member.entries()]
 

@@ -20,7 +20,7 @@ from engine.core.mermaid import mermaid
 from engine.core.plan import Plan
 from engine.core.ports import Runner, runner_factory
 from engine.core.result import RunResult
-from engine.core.task import CURRENT, Executable, ParallelGroup, Pipeline, TaskWrapper
+from engine.core.task import CURRENT, Executable, ParallelGroup, Pipeline, Single, TaskWrapper
 
 MODES = ("sequential", "parallel")
 
@@ -124,15 +124,27 @@ class WorkflowContext:
 
     def place_task(self, task: TaskWrapper) -> None:
         known = self._nodes.get(task.name)
+        if known is None or known.task is not task:
+            self.place_node(Node(task.name, settings={"uses": task.name}, task=task))
+
+    def place_node(self, node: Node) -> None:
+        known = self._nodes.get(node.id)
         if known is None:
-            node = Node(task.name, settings={"uses": task.name}, task=task)
-            self._nodes[task.name] = node
+            self._nodes[node.id] = node
             self._definition.nodes.append(node)
             self._plan = None
-        elif known.task is not task:
+        elif known is not node:
             raise WorkflowStateError(
-                f"Two different tasks are called {task.name!r} in workflow {self.name!r}; give one of them @task(name=...)."
+                f"Two different tasks are called {node.id!r} in workflow {self.name!r}; give one of them another name, "
+                "as in @task(name=...)."
             )
+
+    def offer(self, slug: str, workflow: WorkflowContext) -> None:
+        """Have steps of kind workflow that name this slug run that workflow."""
+        if self._workflows.get(slug, workflow) is not workflow:
+            raise WorkflowStateError(f"Two different workflows are called {slug!r} here; give one another name.")
+        self._workflows = {**self._workflows, slug: workflow}
+        self._plan = None
 
     def place_group(self, group: ParallelGroup) -> None:
         members = [self._id(end) for member in group.members for end in _member_ends(member)]
@@ -160,7 +172,7 @@ class WorkflowContext:
     def _id(self, end: Executable | str) -> str:
         if isinstance(end, str):
             return end
-        if isinstance(end, TaskWrapper):
+        if isinstance(end, Single):
             return end.name
         if isinstance(end, ParallelGroup):
             if id(end) not in self._groups:

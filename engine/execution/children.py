@@ -27,8 +27,8 @@ class ChildRun(Protocol):
     def stop(self, reason: str | None) -> None: ...
 
 
-Make = Callable[[WorkflowContext, dict[str, Any]], ChildRun]
-"""(workflow, inputs) -> a run that has not begun. Raises EngineError."""
+Make = Callable[[WorkflowContext, dict[str, Any], float | None], ChildRun]
+"""(workflow, inputs, seconds it may take) -> a run that has not begun. Raises EngineError."""
 
 
 @dataclass(slots=True)
@@ -58,7 +58,8 @@ class Children:
         if self._depth >= kinds.MAX_DEPTH:
             return kinds.too_deep(task_id)
         try:
-            run = self._make(self._named(command.workflow), command.inputs)
+            limit = self._context.plan.tasks[task_id].timeout
+            run = self._make(self._named(command.workflow), command.inputs, limit)
         except EngineError as error:
             text = f"workflow {command.workflow!r}: {error}"
             return TaskFailed(task_id=task_id, at=0.0, error=text, kind="invalid", retryable=False)

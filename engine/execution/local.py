@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import random
 import time
 from collections import deque
@@ -44,10 +45,13 @@ class LocalRunner:
 
     def __init__(
         self, workflow: WorkflowContext, start_node: str | None, max_steps: int | None, inputs: dict[str, Any] | None,
-        *, depth: int = 0, services: Mapping[str, Any] | None = None,
+        *, depth: int = 0, services: Mapping[str, Any] | None = None, limit: float | None = None,
     ) -> None:  # fmt: skip
+        """`limit`: the seconds this run may take, if the workflow grants no fewer."""
         self._workflow = workflow
         self._plan: Plan = workflow.plan()
+        self._seconds = min((limit or math.inf), (self._plan.deadline or math.inf))
+        self._deadline = math.inf  # set by the start
         if start_node is not None and start_node not in self._plan.tasks:
             raise UnknownTask(start_node, list(self._plan.tasks))
         self._start_node = start_node
@@ -68,8 +72,8 @@ class LocalRunner:
         self._own_threads: ThreadBodies | None = None
         self._child_runs: set[Future[Outcome | None]] = set()
 
-        def child(of: WorkflowContext, given: dict[str, Any]) -> LocalRunner:
-            return LocalRunner(of, None, None, given, depth=depth + 1, services=services)
+        def child(of: WorkflowContext, given: dict[str, Any], limit: float | None) -> LocalRunner:
+            return LocalRunner(of, None, None, given, depth=depth + 1, services=services, limit=limit)
 
         self._children = Children(workflow, self.execution_context, child, depth=depth, clock=self._clock)
 
@@ -97,10 +101,12 @@ class LocalRunner:
             if self._is_parallel():  # before anything starts: work that cannot leave this process is refused here
                 pool = open_bodies(self._workflow, self._plan, self.execution_context)
             if self._state.status == "pending":
+                self._deadline = self._clock() + self._seconds
                 self._tell(n.RunStarted(self._clock(), self._start_node))
             else:
                 self._take_up()
             self.execution_context.feedback_manager.expire_due(self._clock())
+            self._heed_deadline()
             if pool is not None:
                 self._run_parallel(pool)
             else:
@@ -203,11 +209,12 @@ class LocalRunner:
         self._finish(Outcome(failure_of(call, error, self._clock(), _jitter())))
 
     def _run_sequential(self) -> None:
-        may_be_plain = not self._by_priority and self._state.max_steps is None
+        may_be_plain = not self._by_priority and self._state.max_steps is None and self._deadline == math.inf
         while not self._state.is_final():
             if may_be_plain:
                 self._run_plain()
             self._read_inbox()
+            self._heed_deadline()
             task_id = self._next_ready()
             if task_id is not None:
                 if (body := self._bodies.get(task_id)) is not None and self._state.tasks[task_id].uses is None:
@@ -226,6 +233,7 @@ class LocalRunner:
         running: set[Future[Outcome | None]] = set(self._child_runs)
         while not self._state.is_final():
             self._read_inbox()
+            self._heed_deadline()
             self._fire_timers()
             while len(running) < pool.width and (task_id := self._next_ready()) is not None:
                 if (call := self._begin(task_id, pool.worker)) is not None:
@@ -234,7 +242,7 @@ class LocalRunner:
             while (child := self._children.due()) is not None:
                 self._child_runs.add(carried := self._here().do(self._children.carry_on, child))
                 running.add(carried)
-            if self._state.status == "stopping":
+            if self._state.closing is not None:
                 pool.recall()
             if running:
                 done, running = wait(running, timeout=self._patience(), return_when=FIRST_COMPLETED)
@@ -253,8 +261,15 @@ class LocalRunner:
         return self._own_threads
 
     def _patience(self) -> float:
-        due = self._timers[0][0] - self._clock() if self._timers else _IDLE_SECONDS
-        return max(0.0, min(due, _IDLE_SECONDS))
+        return max(0.0, min(self._next_due() - self._clock(), _IDLE_SECONDS))
+
+    def _next_due(self) -> float:
+        return min(self._timers[0][0], self._deadline) if self._timers else self._deadline
+
+    def _heed_deadline(self) -> None:
+        if self._clock() >= self._deadline:
+            self._deadline = math.inf
+            self._tell(n.RunFailed(self._clock(), kinds.DEADLINE, kinds.PAST_DEADLINE))
 
     def _wait_for_timer(self) -> bool:
         """Sleep until the next retry or news from another thread. False when there is nothing to wait for."""
@@ -265,7 +280,7 @@ class LocalRunner:
             return bool(context.inbox)
         context.wake.clear()
         if not context.inbox:
-            context.wake.wait(max(0.0, self._timers[0][0] - self._clock()))
+            context.wake.wait(max(0.0, self._next_due() - self._clock()))
         self._fire_timers()
         return True
 

@@ -10,11 +10,10 @@ from datetime import timedelta
 from engine.core import news as n
 from engine.core.definition import MAX_DEADLINE
 from engine.core.errors import InvalidInput
+from engine.core.kinds import DEADLINE, PAST_DEADLINE
 from engine.core.plan import Plan
 from engine.runs.ledger import Unit
 from engine.runs.models import Run, Timer
-
-REASON = "deadline"
 
 
 def seconds_of(plan: Plan, given: float | None) -> float | None:
@@ -45,4 +44,4 @@ def keep_timer(run: Run) -> None:
 
 def ring(unit: Unit) -> None:
     """The time is up: the run fails, what does not run is closed, what runs is cancelled."""
-    unit.tell(n.RunFailed(unit.at, REASON, "the run did not end before its deadline"))
+    unit.tell(n.RunFailed(unit.at, DEADLINE, PAST_DEADLINE))
