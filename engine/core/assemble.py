@@ -106,6 +106,8 @@ def _expand_groups(edges: Sequence[tuple[PlanEdge, bool]], members: Mapping[str,
         targets = members.get(edge.target, (edge.target,))
         if is_loop:
             expanded.append(_copy(edge, index=first, heads=targets))
+        elif edge.index == first and targets == (edge.target,):
+            expanded.append(edge)
         else:
             expanded += [_copy(edge, index=first + n, target=target) for n, target in enumerate(targets)]
     return expanded

@@ -18,7 +18,7 @@ from engine.core.errors import DefinitionError, ExpressionError, Problem
 from engine.core.expression import Expression, is_identifier, prepare
 from engine.core.graph import closing_edges, reachable
 from engine.core.plan import Converge, Plan, PlanEdge, PlanTask
-from engine.core.schema import parameters_schema, value_error
+from engine.core.schema import value_error
 from engine.core.task import TaskWrapper
 
 DEFAULTS: dict[str, Any] = {
@@ -362,7 +362,7 @@ class _Compiler:
         params = node.settings.get("params", {})
         if not params and not self.strict:
             return
-        schema = parameters_schema(wrapper.func)
+        schema = wrapper.parameters
         for name, value in params.items():
             known = schema["properties"].get(name)
             if known is None and not schema["additionalProperties"]:

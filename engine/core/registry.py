@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.core.definition import KIND_LABELS
-from engine.core.schema import parameters_schema
 
 if TYPE_CHECKING:
     from engine.core.task import TaskWrapper
@@ -42,7 +41,7 @@ def describe(task: TaskWrapper) -> dict[str, Any]:
         "name": task.name,
         "doc": inspect.getdoc(task.func) or "",
         "module": task.module,
-        "parameters": parameters_schema(task.func),
+        "parameters": dict(task.parameters),
         "defaults": task.defaults(),
     }
 

@@ -6,13 +6,14 @@ Operators only describe. Inside a `with workflow(...)` block they also draw the 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.core import registry
 from engine.core.errors import WorkflowStateError
-from engine.core.schema import Signature, signature_of
+from engine.core.schema import Signature, parameters_schema, signature_of
 
 if TYPE_CHECKING:
     from engine.core.workflow import WorkflowContext
@@ -112,6 +113,11 @@ class TaskWrapper(Single):
     @functools.cached_property
     def signature(self) -> Signature:
         return signature_of(self.func)
+
+    @functools.cached_property
+    def parameters(self) -> Mapping[str, Any]:
+        """A JSON Schema (type object) of what the function takes, without the context."""
+        return MappingProxyType(parameters_schema(self.func))
 
     @property
     def pulls(self) -> dict[str, tuple[str, str]]:

@@ -75,15 +75,19 @@ def graph_of(edges: Edges) -> nx.DiGraph:
     return nx.DiGraph((str(first), str(second)) for first, second in edges)
 
 
-@pytest.mark.parametrize(("shape", "size"), FIFTY, ids=lambda value: getattr(value, "__name__", value))
-def test_compiling_costs_so_much_per_task_and_edge_in_any_shape(shape: Callable[[int], Edges], size: int) -> None:
-    edges = shape(size)
-    document = {
+def document_of(size: int, edges: Edges) -> dict[str, Any]:
+    return {
         "schema": "graflow/1",
         "name": "shape",
         "tasks": [{"id": str(node), "uses": "do"} for node in range(size)],
         "edges": [{"source": str(first), "target": str(second)} for first, second in edges],
     }
+
+
+@pytest.mark.parametrize(("shape", "size"), FIFTY, ids=lambda value: getattr(value, "__name__", value))
+def test_compiling_costs_so_much_per_task_and_edge_in_any_shape(shape: Callable[[int], Edges], size: int) -> None:
+    edges = shape(size)
+    document = document_of(size, edges)
     spent = calls(lambda: compile_document(document, TASKS))
     assert spent <= 300 * (size + len(edges)), spent / (size + len(edges))
 
