@@ -220,21 +220,23 @@ def take(unit: Unit, taker: Taker, ready: list[str]) -> list[New]:
         if attempt_id is None:
             made.append(_claimed(unit, taker, task))
         else:
-            unit.writes.add("begun", (attempt_id, *_right(unit, taker, task)))
+            unit.writes.add("begun", (attempt_id, *right(unit, taker.worker, taker.job, task)))
     return made
 
 
-def _right(unit: Unit, taker: Taker, task: PlanTask) -> tuple[Any, ...]:
+def right(unit: Unit, worker: str, job: int, task: PlanTask) -> tuple[Any, ...]:
     """Worker, job, lease, deadline and start of an attempt that is claimed now."""
     lease = unit.moment + timedelta(seconds=LEASE_SECONDS)
     deadline = unit.moment + timedelta(seconds=limit_of(task) + DEADLINE_GRACE)
-    return taker.worker, taker.job, lease, deadline, unit.moment
+    return worker, job, lease, deadline, unit.moment
 
 
 def _claimed(unit: Unit, taker: Taker, task: PlanTask) -> New:
     made = _new(unit, task.id, task)
     made.state = Attempt.CLAIMED
-    made.worker, made.job, made.lease_until, made.deadline_at, made.started_at = _right(unit, taker, task)
+    made.worker, made.job, made.lease_until, made.deadline_at, made.started_at = right(
+        unit, taker.worker, taker.job, task
+    )
     return made
 
 

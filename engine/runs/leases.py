@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.db.models import Q
@@ -19,11 +20,12 @@ from engine.core.channel import Write
 from engine.core.plan import Plan, PlanTask
 from engine.core.state import RunState, TaskState, TaskStatus
 from engine.runs import attempts, database, values
-from engine.runs.attempts import DEADLINE_GRACE, LEASE_SECONDS, Taken, Taker, limit_of
+from engine.runs.attempts import LEASE_SECONDS, Taken, Taker
 from engine.runs.channels import apply_writes
 from engine.runs.fields import dumps
-from engine.runs.ledger import Locked, Refused, Unit, change
+from engine.runs.ledger import Locked, Refused, Unit, change, seen, sight
 from engine.runs.models import Attempt, Run, WorkerInstance
+from engine.runs.statements import row
 
 log = logging.getLogger(__name__)
 
@@ -65,17 +67,16 @@ class Claim:
 
 def claim(attempt_id: int, nonce: str, worker: str) -> Claim | None:
     """Take a dispatched attempt; its task begins to run. None when it is not to be had: a normal outcome."""
-    found = Attempt.objects.filter(pk=attempt_id, nonce=nonce, state=Attempt.DISPATCHED).values_list("run_id", "key")
-    place = database.retried(found.first)  # the first statement of a job is the one that meets a dead connection
-    if place is None:
+    # The first statement of a job is the one that meets a dead connection.
+    found = database.retried(lambda: row(_offer(sight()), (attempt_id, nonce)))
+    if found is None:
         return None
-    run_id, key = place
+    key, *values = found
+    known = seen(values)
 
     def step(unit: Unit) -> Claim | None:
         task = unit.state.tasks[key]
         planned = attempts.settings_of(unit, task)
-        if not _take(attempt_id, nonce, worker, limit_of(planned)):
-            raise Refused
         if not unit.tell(n.TaskStarted(key, unit.at, worker)):
             raise Refused  # the run is paused: the attempt stays where it is
         if task.status is not TaskStatus.RUNNING:
@@ -85,26 +86,30 @@ def claim(attempt_id: int, nonce: str, worker: str) -> Claim | None:
             _close(attempt_id, Attempt.OK, unit.moment)
             unit.carry_out_inline(key)
             return None
+        unit.writes.add("begun", (attempt_id, *attempts.right(unit, worker, attempt_id, planned)))
         unit.table.load(unit.plan.sources(key))
         return Claim(attempt_id=attempt_id, worker=worker, task=planned, unit=unit)
 
     try:
-        return change(run_id, step, keys=(key,))
+        return change(known.run.pk, step, keys=(key,), known=known)
     except Refused:
         return None
 
 
-def _take(attempt_id: int, nonce: str, worker: str, limit: float) -> bool:
-    waiting = Attempt.objects.filter(pk=attempt_id, nonce=nonce, state=Attempt.DISPATCHED, held=False)
-    taken = waiting.update(
-        state=Attempt.CLAIMED, worker=worker, job=attempt_id, started_at=database.in_seconds(0),
-        lease_until=database.in_seconds(LEASE_SECONDS), deadline_at=database.in_seconds(limit + DEADLINE_GRACE),
-    )  # fmt: skip
-    return taken == 1
+@cache
+def _offer(run: str) -> str:
+    return (
+        f"SELECT engine_attempt.key, {run} FROM engine_attempt "  # noqa: S608
+        "JOIN engine_run ON engine_run.id = engine_attempt.run_id "
+        "WHERE engine_attempt.id = %s AND nonce = %s AND state = 'dispatched' AND NOT held"
+    )
 
 
 def _close(attempt_id: int, state: str, moment: datetime) -> None:
-    Attempt.objects.filter(pk=attempt_id).update(state=state, ended_at=moment, lease_until=None)
+    """End an attempt that nobody has to carry out. Raises Refused when somebody has it."""
+    waiting = Attempt.objects.filter(pk=attempt_id, state=Attempt.DISPATCHED)
+    if not waiting.update(state=state, ended_at=moment, lease_until=None):
+        raise Refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

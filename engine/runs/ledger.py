@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -30,6 +30,7 @@ from engine.runs.attempts import Taken, Taker
 from engine.runs.fields import dumps
 from engine.runs.models import Attempt, FeedbackRequest, Run, Timer
 from engine.runs.plans import plan_of
+from engine.runs.reads import Columns
 from engine.runs.rows import RowChannels, RowTable
 from engine.runs.statements import Late, Moved, Writes, row
 
@@ -209,10 +210,8 @@ class Unit:
         if self._cancel:
             running = Attempt.objects.filter(run_id=self.run.pk, key__in=self._cancel, state=Attempt.CLAIMED)
             running.update(cancel_requested_at=self.moment)
-        if self.state.is_final():
-            timers = Timer.objects.filter(run_id=self.run.pk, fired_at=None)
-            if timers.exists():
-                timers.update(fired_at=self.moment)
+        if self.state.is_final() and row(_ARMED, (self.run.pk,)) is not None:
+            Timer.objects.filter(run_id=self.run.pk, fired_at=None).update(fired_at=self.moment)
 
     def _keep_timers(self) -> None:
         waiting = [r for r in self._retries if may_ring(self.plan, self.state, r.task_id)]
@@ -335,6 +334,10 @@ def change(
         return database.retried(once)
     except Late:
         raise Refused from None
+    except Moved:
+        if taker is None:
+            raise Refused from None
+        return change(run_id, step, keys=keys, skip_locked=skip_locked)  # without what is no longer to be had
 
 
 class NeedsLock(Exception):
@@ -367,7 +370,7 @@ def _reads_only(execute: Callable[..., Any], sql: str, params: Any, many: bool, 
 
 def begin(run: Run, plan: Plan, step: Callable[[Unit], None]) -> None:
     """As `change`, for a run whose row was made in the present transaction: it gets its tasks and starts."""
-    at = database.now().timestamp()
+    at = run.created_at.timestamp()
     state = RunState.for_plan(plan, inputs=run.inputs)
     table = RowTable(run.pk, complete=True)
     for task in state.tasks.values():
@@ -404,19 +407,31 @@ def _open(run_id: int, keys: tuple[str, ...], skip_locked: bool, known: Unit | N
             unit = Unit(known.run, known.plan, known.state, max(now, known.run.last_at))
             unit.table.load(_about(known.plan, keys))
             return unit
-    rows = Run.objects.all()
-    if database.on_postgresql():
-        rows = rows.select_for_update(skip_locked=skip_locked)
-    run = rows.filter(pk=run_id).first()
-    if run is None:
+    lock = (" FOR UPDATE SKIP LOCKED" if skip_locked else " FOR UPDATE") if database.on_postgresql() else ""
+    found = row(f"SELECT {sight()} FROM engine_run WHERE id = %s{lock}", (run_id,))  # noqa: S608
+    if found is None:
         raise Locked if skip_locked else Refused
-    plan = plan_of(run.version_id)
-    table = RowTable(run.pk)
-    state = RunState.from_counters(run.counters, tasks=table, inputs=run.inputs)
-    state.channels = RowChannels(run.pk)
+    unit = seen(found)
     if keys:
-        table.load(_about(plan, keys))
-    return Unit(run, plan, state, max(database.now().timestamp(), run.last_at))
+        unit.table.load(_about(unit.plan, keys))
+    return unit
+
+
+_RUN = Columns(Run)
+
+
+def sight() -> str:
+    """What `seen` wants of a row of engine_run, as the columns of a SELECT."""
+    return f"{_RUN.text}, clock_timestamp()" if database.on_postgresql() else _RUN.text
+
+
+def seen(found: Sequence[Any]) -> Unit:
+    """The unit of a run as it was read, for `change` to start from: whether it is still so is seen then."""
+    values, now = (found[:-1], found[-1]) if database.on_postgresql() else (found, database.now())
+    run = _RUN.instance(values)
+    state = RunState.from_counters(run.counters, tasks=RowTable(run.pk), inputs=run.inputs)
+    state.channels = RowChannels(run.pk)
+    return Unit(run, plan_of(run.version_id), state, max(now.timestamp(), run.last_at))
 
 
 def _about(plan: Plan, keys: tuple[str, ...]) -> set[str]:
@@ -432,6 +447,7 @@ def _lock(run_id: int) -> tuple[int, float]:
     return seq, (at[0] if at else database.now()).timestamp()
 
 
+_ARMED = "SELECT 1 FROM engine_timer WHERE run_id = %s AND fired_at IS NULL LIMIT 1"
 _LOOK = "SELECT seq FROM engine_run WHERE id = %s"
 _LOCK = "SELECT seq, clock_timestamp() FROM engine_run WHERE id = %s FOR UPDATE"
 
@@ -453,4 +469,4 @@ def _after_commit(hint: hooks.Hint, messages: list[hooks.DispatchMessage], to_fo
     hooks.follow_up(to_follow)
 
 
-__all__ = ["Locked", "Refused", "Unit", "begin", "change", "record", "storable"]
+__all__ = ["Locked", "Refused", "Unit", "begin", "change", "record", "seen", "sight", "storable"]

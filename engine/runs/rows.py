@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.core.errors import UnknownTask
 from engine.core.state import TASK_FIELDS, TaskState, TaskStatus, TaskTable
-from engine.runs import values
+from engine.runs import database, values
 from engine.runs.fields import dumps
 from engine.runs.models import ChannelValue, RunTask
-from engine.runs.statements import Writes
+from engine.runs.reads import Columns
+from engine.runs.statements import Writes, rows
 
 _COLUMNS = (
     "id", "key", "status", "outcome", "reason", "error", "iteration", "attempt", "retry_count", "lost_count",
@@ -26,6 +27,8 @@ _MEMORY: dict[str, Any] = {
 field of the core as well; the column holds it among the others.
 """
 _EAGER_AFTER = 8
+_TASK = Columns(RunTask, _COLUMNS)
+_ALL = f"SELECT {_TASK.text} FROM engine_runtask WHERE run_id = %s"  # noqa: S608
 
 
 @dataclass(slots=True)
@@ -65,7 +68,7 @@ class RowTable(TaskTable):
         if self._reads > _EAGER_AFTER:
             self.load_all()
         else:
-            self._read(key__in=wanted)
+            self._read(wanted)
             self._absent.update(key for key in wanted if not dict.__contains__(self, key))
 
     def load_all(self) -> None:
@@ -73,11 +76,17 @@ class RowTable(TaskTable):
             self._read()
             self._complete = True
 
-    def _read(self, **wanted: Any) -> None:
-        found = RunTask.objects.filter(run_id=self.run_id, **wanted).values_list(*_COLUMNS)
-        for row in found.iterator(chunk_size=2_000):
+    def _read(self, wanted: Collection[str] | None = None) -> None:
+        """The tasks `wanted`, or all of them."""
+        if wanted is None:
+            found = rows(_ALL, (self.run_id,))
+        elif database.on_postgresql():
+            found = rows(f"{_ALL} AND key = ANY(%s)", (self.run_id, list(wanted)))
+        else:
+            found = rows(f"{_ALL} AND key IN ({', '.join(['%s'] * len(wanted))})", (self.run_id, *wanted))
+        for row in found:
             if not dict.__contains__(self, row[1]):
-                self._take(dict(zip(_COLUMNS, row, strict=True)))
+                self._take(dict(zip(_COLUMNS, _TASK.values(row), strict=True)))
 
     def _take(self, row: dict[str, Any]) -> None:
         result = values.fetch(row["result"], row["result_blob_id"])

@@ -62,7 +62,9 @@ class Late(Exception):
 
 
 class Moved(Exception):
-    """The run is not where the writer believed it to be. Nothing was written."""
+    """The run is not where the writer believed it to be, or an attempt that was to begin is no longer to be had.
+    Nothing was written; inside a transaction, it must not be kept.
+    """
 
 
 class Writes:
@@ -96,11 +98,21 @@ class Writes:
 
 def row(sql: str, values: Row) -> Any:
     """The one row a statement gives, prepared where the database can."""
+    return _executed(sql, values).fetchone()
+
+
+def rows(sql: str, values: Row) -> list[Row]:
+    """The rows a statement gives, prepared where the database can."""
+    found: list[Row] = _executed(sql, values).fetchall()
+    return found
+
+
+def _executed(sql: str, values: Row) -> Any:
     connection.ensure_connection()
     with connection.wrap_database_errors:
         if database.on_postgresql():
-            return _prepared().execute(sql, values).fetchone()
-        return connection.connection.execute(_marks(sql), values).fetchone()
+            return _prepared().execute(sql, values)
+        return connection.connection.execute(_marks(sql), values)
 
 
 # -- PostgreSQL -----------------------------------------------------------------------------------------------------
@@ -128,9 +140,13 @@ def _at_once(waiting: dict[str, list[Row]], expected: int | None) -> dict[str, i
             given.append(expected)
     sql = _statement(tuple((name, _count(name, rows)) for name, rows in waiting.items()), expected is not None)
     try:
-        found = _prepared().execute(sql, (*given, len(waiting.get("finished", ())))).fetchone()
+        found = (
+            _prepared().execute(sql, (*given, *(len(waiting[name]) for name in _COUNTED if name in waiting))).fetchone()
+        )
     except psycopg.errors.DivisionByZero:
         raise Late from None
+    except psycopg.errors.InvalidArgumentForLogarithm:
+        raise Moved from None
     if found is None:
         raise Moved
     nonces, ids = found
@@ -144,18 +160,21 @@ def _count(name: str, rows: list[Row]) -> int:
 
 @cache
 def _statement(tables: tuple[tuple[str, int], ...], is_guarded: bool) -> str:
-    """One statement for these tables; it takes their rows as JSON, then how many attempts must be found to finish.
-    When fewer are, it fails by a division by zero, which undoes all of it.
+    """One statement for these tables; it takes their rows as JSON, then how many attempts must be found to finish
+    and to begin. Where fewer are found it fails, which undoes all of it: by a division by zero, or by its logarithm.
     """
     names = [name for name, _ in tables]
     parts = [f"{name} AS ({_part(name, count, is_guarded)})" for name, count in tables]
-    finished = "(SELECT count(*) FROM finished)" if "finished" in names else "0"
     gone = "NOT EXISTS (SELECT 1 FROM run) OR " if is_guarded else ""
-    check = f"1 / CASE WHEN {gone}{finished} = %s THEN 1 ELSE 0 END = 1"
+    checks = [
+        failing.format(f"CASE WHEN {gone}(SELECT count(*) FROM {name}) = %s THEN 1 ELSE 0 END")  # noqa: S608
+        for name, failing in _COUNTED.items()
+        if name in names
+    ]
     made = "(SELECT array_agg({0} ORDER BY id) FROM attempts)" if "attempts" in names else "NULL"
     found = f"{made.format('nonce')}, {made.format('id')}"
     source = "FROM run " if is_guarded else ""
-    return f"WITH {', '.join(parts)} SELECT {found} {source}WHERE {check}"
+    return f"WITH {', '.join(parts)} SELECT {found} {source}WHERE {' AND '.join(checks or ['true'])}"
 
 
 def _part(name: str, count: int, is_guarded: bool) -> str:
@@ -173,11 +192,12 @@ def _part(name: str, count: int, is_guarded: bool) -> str:
     return f"UPDATE {_TARGET[name]} AS t SET {_changes(name, 'n.')} FROM {given} WHERE {where} RETURNING 1"  # noqa: S608
 
 
+_COUNTED = {"finished": "1 / {} = 1", "begun": "ln({}) = 0"}
 _NEW = {"attempts": "engine_attempt", "events": "engine_runevent"}
 _TARGET = {"finished": "engine_attempt", "begun": "engine_attempt", "tasks": "engine_runtask", "run": "engine_run"}
 _WHERE = {
     "finished": "t.id = n.id AND t.state = 'claimed' AND t.worker = n.worker",
-    "begun": "t.id = n.id",
+    "begun": "t.id = n.id AND t.state = 'dispatched'",
     "tasks": "t.id = n.id",
     "run": "t.id = n.id",
 }
@@ -208,8 +228,8 @@ def _table_by_table(waiting: dict[str, list[Row]]) -> dict[str, int]:
                 made[values[nonce]] = connection.connection.execute(_lite("attempts"), values).lastrowid
             continue
         done = connection.connection.executemany(_lite(name), kept)
-        if name == "finished" and done.rowcount != len(kept):
-            raise Late
+        if name in _COUNTED and done.rowcount != len(kept):
+            raise Late if name == "finished" else Moved
     return made
 
 
@@ -235,4 +255,4 @@ def _as_text(moment: datetime) -> str:
     return str(moment.astimezone(UTC).replace(tzinfo=None))
 
 
-__all__ = ["Late", "Moved", "Writes", "row"]
+__all__ = ["Late", "Moved", "Writes", "row", "rows"]
