@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -18,11 +19,14 @@ from engine.runs import admission, data, database, deadlines, idempotency, quest
 from engine.runs.ledger import Refused, Unit, begin, change
 from engine.runs.models import Attempt, Run, RunTask, WorkflowDefinition, WorkflowVersion
 from engine.runs.plans import plan_of
+from engine.runs.prepared import Columns
 from engine.runs.workflows import find
 
 MODES = ("live", "test")
 MAX_INPUT_BYTES = 1_000_000
 MAX_KEY = 200
+_RUN = Columns(Run)
+_VERSION = Columns(WorkflowVersion, [f.attname for f in WorkflowVersion._meta.concrete_fields if f.attname != "spec"])
 
 
 def start_run(actor: Actor, **wanted: Any) -> data.Run:
@@ -68,7 +72,7 @@ def start(
             return found
         admission.admit()
         try:
-            with transaction.atomic():
+            with nullcontext() if business_key is None else transaction.atomic():
                 run = _insert(actor, chosen, definition, given, mode, seconds, business_key=business_key)
         except IntegrityError:  # somebody with the same key was quicker
             if found := _known(definition, business_key):
@@ -209,7 +213,7 @@ def version_of(definition: WorkflowDefinition, number: int | None) -> WorkflowVe
         raise Conflict(
             f"Workflow {definition.name!r} has no published version yet. Publish its draft first.", code="not_published"
         )
-    row = WorkflowVersion.objects.filter(definition=definition, number=wanted).defer("spec").first()
+    row = _VERSION.first("definition_id = %s AND number = %s", (definition.pk, wanted))
     if row is None:
         raise NotFound(f"Workflow {definition.name!r} has no version {wanted}.")
     return row
@@ -249,7 +253,7 @@ def _insert(
         started_by_id=actor.pk, created_at=database.now(), engine_abi=version.engine_abi, business_key=business_key,
     )  # fmt: skip
     deadlines.arm(run, seconds)
-    run.save(force_insert=True)
+    _RUN.insert(run)
     deadlines.keep_timer(run)
     return run
 

@@ -30,7 +30,7 @@ from engine.runs.attempts import Taken, Taker
 from engine.runs.fields import dumps
 from engine.runs.models import Attempt, FeedbackRequest, Run, Timer
 from engine.runs.plans import plan_of
-from engine.runs.reads import Columns
+from engine.runs.prepared import Columns
 from engine.runs.rows import RowChannels, RowTable
 from engine.runs.statements import Late, Moved, Writes, row
 

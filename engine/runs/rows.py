@@ -12,8 +12,8 @@ from engine.core.state import TASK_FIELDS, TaskState, TaskStatus, TaskTable
 from engine.runs import database, values
 from engine.runs.fields import dumps
 from engine.runs.models import ChannelValue, RunTask
-from engine.runs.reads import Columns
-from engine.runs.statements import Writes, rows
+from engine.runs.prepared import Columns
+from engine.runs.statements import Writes, new_tasks, rows
 
 _COLUMNS = (
     "id", "key", "status", "outcome", "reason", "error", "iteration", "attempt", "retry_count", "lost_count",
@@ -136,29 +136,18 @@ class RowTable(TaskTable):
 
     def save(self, keys: Iterable[str], writes: Writes) -> None:
         """Write these tasks: those that have a row with `writes`, new ones at once."""
-        fresh: list[RunTask] = []
+        fresh: list[tuple[Any, ...]] = []
         for key in keys:
             place, state = self.places.setdefault(key, Place()), self[key]
-            if place.id is None:
-                fresh.append(self._row(state, place))
-                continue
             is_new = state.result is not place.result
             result = _kept(state, place) if is_new else (None, None)
-            writes.add("tasks", (place.id, *_moving(state, place), is_new, *result))
-        for made in RunTask.objects.bulk_create(fresh, batch_size=500) if fresh else ():
-            self.places[made.key].id = made.pk
-
-    def _row(self, state: TaskState, place: Place) -> RunTask:
-        if state.result is not place.result:
-            _kept(state, place)
-        return RunTask(
-            run_id=self.run_id, key=state.task_id, status=state.status.value, outcome=state.outcome,
-            reason=state.reason, error=None if state.error is None else str(state.error), iteration=state.iteration,
-            attempt=state.attempt, retry_count=state.retry_count, lost_count=state.lost_count,
-            cycle_count=state.cycle_count, version=state.version, attempt_no=place.attempt_no,
-            result=None if place.digest else state.result, result_blob_id=place.digest, parent=state.parent,
-            uses=state.uses, memory=_memory(state), at=state.at, started_at=place.started_at, ended_at=place.ended_at,
-        )  # fmt: skip
+            if place.id is None:
+                fresh.append((self.run_id, key, state.parent, *_moving(state, place), *result))
+            else:
+                writes.add("tasks", (place.id, *_moving(state, place), is_new, *result))
+        if fresh:
+            for key, row_id in new_tasks(fresh).items():
+                self.places[key].id = row_id
 
     def note_times(self, key: str, to: str, at: float) -> None:
         """Keep when the present iteration of a task began to run and ended."""

@@ -35,6 +35,9 @@ TASKS = {
     "attempt_no": _COUNT, "uses": _TEXT, "memory": _TEXT, "at": "float8", "started_at": _TIME, "ended_at": _TIME,
     "is_new": _FLAG, "result": _TEXT, "result_blob_id": _TEXT,
 }  # fmt: skip
+NEW_TASKS = {
+    "run_id": _ID, "key": _TEXT, "parent": _TEXT, **{name: kind for name, kind in TASKS.items() if name not in ("id", "is_new")},
+}  # fmt: skip
 ATTEMPTS = {
     "run_id": _ID, "task_id": _ID, "key": _TEXT, "number": _COUNT, "iteration": _COUNT, "attempt": _COUNT,
     "nonce": _TEXT, "queue": _TEXT, "priority": _COUNT, "state": _TEXT, "created_at": _TIME, "publish_after": _TIME,
@@ -94,6 +97,21 @@ class Writes:
         connection.ensure_connection()
         with connection.wrap_database_errors:
             return _at_once(waiting, expected) if database.on_postgresql() else _table_by_table(waiting)
+
+
+def new_tasks(given: Sequence[Row]) -> dict[str, int]:
+    """Write new tasks, in the order of the columns above; their ids by their keys."""
+    names = ", ".join(NEW_TASKS)
+    if database.on_postgresql():
+        typed = ", ".join(f"{column} {kind}" for column, kind in NEW_TASKS.items())
+        sql = (
+            f"INSERT INTO engine_runtask ({names}) SELECT {names} "  # noqa: S608
+            f"FROM json_to_recordset(%s::json) AS n({typed}) RETURNING key, id"
+        )
+        found = rows(sql, [_encode([dict(zip(NEW_TASKS, values, strict=True)) for values in given])])
+        return {key: row_id for key, row_id in found}  # noqa: C416  a row is no pair to the type checker
+    sql = f"INSERT INTO engine_runtask ({names}) VALUES ({', '.join('?' * len(NEW_TASKS))}) RETURNING key, id"  # noqa: S608
+    return dict(row(sql, [_as_text(v) if type(v) is datetime else v for v in values]) for values in given)
 
 
 def row(sql: str, values: Row) -> Any:

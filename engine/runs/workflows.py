@@ -19,9 +19,11 @@ from engine.runs import data, database, idempotency, paging, values
 from engine.runs.fields import dumps
 from engine.runs.models import WorkflowDefinition, WorkflowVersion
 from engine.runs.outside import outside
+from engine.runs.prepared import Columns
 
 MAX_DOCUMENT_BYTES = 1_000_000
 MAX_NAME = 100
+_DEFINITION = Columns(WorkflowDefinition)
 _SLUG_TRIES = 5
 RESERVED_SLUGS = frozenset({"new", "validate", "import", "export"})
 
@@ -159,10 +161,9 @@ def get_version(actor: Actor, workflow: str, number: int) -> data.Version:
 
 def find(actor: Actor, action: str, workflow: str) -> WorkflowDefinition:
     """The row behind an id or slug, if this person may do `action` on it."""
-    rows = WorkflowDefinition.objects.select_related("updated_by")
-    row = rows.filter(slug=workflow[:120]).first()
+    row = _DEFINITION.first("slug = %s", [workflow[:120]])
     if row is None and (public_id := as_uuid(workflow)) is not None:
-        row = rows.filter(public_id=public_id).first()
+        row = WorkflowDefinition.objects.filter(public_id=public_id).first()
     if row is None:
         policy.require(actor, "workflow.view")
         raise NotFound(f"There is no workflow {workflow[:80]!r}, or it is not open to you.")

@@ -1,4 +1,4 @@
-"""Reading rows of the hot path with prepared statements.
+"""Rows of the hot path by prepared statements.
 
 The ORM spends more time on putting a query together than the database on answering it. Here the text of a query is
 put together once; columns and the conversion of their values still come from the models.
@@ -13,6 +13,8 @@ from typing import Any, Generic, TypeVar
 from django.db import connection
 from django.db.models import Field, Model
 
+from engine.runs.statements import row
+
 M = TypeVar("M", bound=Model)
 
 
@@ -26,18 +28,37 @@ class Columns(Generic[M]):
         self.fields: tuple[Field[Any, Any], ...] = tuple(every[name] for name in self.names)
         self.text = ", ".join(f"{model._meta.db_table}.{field.column}" for field in self.fields)
 
-    def values(self, row: Sequence[Any]) -> list[Any]:
+    def values(self, found: Sequence[Any]) -> list[Any]:
         """What the ORM would give for a row of these columns."""
-        found = list(row)
+        values = list(found)
         for place, expression, converters in _converters(self, connection.vendor):
-            value = found[place]
+            value = values[place]
             for convert in converters:
                 value = convert(value, expression, connection)
-            found[place] = value
-        return found
+            values[place] = value
+        return values
 
-    def instance(self, row: Sequence[Any]) -> M:
-        return self.model.from_db(connection.alias, self.names, self.values(row))
+    def instance(self, found: Sequence[Any]) -> M:
+        return self.model.from_db(connection.alias, self.names, self.values(found))
+
+    def first(self, where: str, values: Sequence[Any]) -> M | None:
+        """A row for which `where` holds."""
+        found = row(f"SELECT {self.text} FROM {self.model._meta.db_table} WHERE {where} LIMIT 1", values)  # noqa: S608
+        return None if found is None else self.instance(found)
+
+    def insert(self, made: M) -> None:
+        """Write a new row and give it its id. Like `save(force_insert=True)`, but without signals."""
+        fields = [field for field in self.fields if not field.primary_key]
+        values = [field.get_db_prep_save(field.pre_save(made, add=True), connection) for field in fields]
+        (made.pk,) = row(_insertion(self), values)
+        made._state.adding, made._state.db = False, connection.alias
+
+
+@cache
+def _insertion(columns: Columns[Any]) -> str:
+    names = [str(field.column) for field in columns.fields if not field.primary_key]
+    marks = ", ".join(["%s"] * len(names))
+    return f"INSERT INTO {columns.model._meta.db_table} ({', '.join(names)}) VALUES ({marks}) RETURNING id"  # noqa: S608
 
 
 @cache
