@@ -15,9 +15,9 @@ from engine.core.graph import reachable
 from engine.core.plan import Plan
 from engine.core.schema import checked_inputs as core_checked
 from engine.core.state import FINAL_RUN_STATUSES, TaskStatus
-from engine.runs import admission, data, database, deadlines, idempotency, questions, reading, values
+from engine.runs import admission, data, database, deadlines, idempotency, pauses, questions, reading, values
 from engine.runs.ledger import Refused, Unit, begin, change
-from engine.runs.models import Attempt, Run, RunTask, WorkflowDefinition, WorkflowVersion
+from engine.runs.models import Run, RunTask, WorkflowDefinition, WorkflowVersion
 from engine.runs.plans import plan_of
 from engine.runs.prepared import Columns
 from engine.runs.workflows import find
@@ -108,7 +108,7 @@ def stop_run(actor: Actor, run: str, *, reason: str | None = None) -> data.Run:
 
 
 def pause_run(actor: Actor, run: str) -> data.Run:
-    """No further task starts until the run is resumed; what runs now ends and counts."""
+    """No further task starts in the run and those below it until it is resumed; what runs now ends and counts."""
     row = reading.find_run(actor, "run.control", run)
 
     def step(unit: Unit) -> None:
@@ -116,23 +116,24 @@ def pause_run(actor: Actor, run: str) -> data.Run:
             raise _does_not_apply(unit, "paused")
         audit.write(actor, "run.pause", "run", row.public_id)
 
-    return _changed(actor, row, step)
+    return _passed_on(actor, row, step)
 
 
 def resume_run(actor: Actor, run: str) -> data.Run:
-    """Go on after a pause."""
+    """Go on after a pause. A run that was paused with the one above it goes on with that."""
     row = reading.find_run(actor, "run.control", run)
 
     def step(unit: Unit) -> None:
-        if unit.state.is_final() or not unit.tell(n.ResumeRequested(unit.at)):
+        if unit.run.paused_with_parent:
+            raise Conflict(
+                "The run was paused with the run above it; resume that one.", code="paused_with_parent",
+                run_status=unit.state.status,
+            )  # fmt: skip
+        if not pauses.resume(unit):
             raise _does_not_apply(unit, "resumed")
-        unit.resume_inline()
-        Attempt.objects.filter(run_id=row.pk, state=Attempt.DISPATCHED).update(
-            published_at=None, publish_after=database.in_seconds(0)
-        )
         audit.write(actor, "run.resume", "run", row.public_id)
 
-    return _changed(actor, row, step)
+    return _passed_on(actor, row, step)
 
 
 def retry_run(actor: Actor, run: str, *, from_: str = "failed") -> data.Run:
@@ -191,6 +192,13 @@ def _tell(unit: Unit, news: n.News, kept: dict[str, Any] | None = None) -> None:
     unit.tell(news)
     if kept:
         unit.reuse(kept)
+
+
+def _passed_on(actor: Actor, row: Run, step: Callable[[Unit], None]) -> data.Run:
+    """As `_changed`, for what the runs below are to follow."""
+    shown = _changed(actor, row, step)
+    pauses.pass_on(row.pk)
+    return shown
 
 
 def _changed(actor: Actor, row: Run, step: Callable[[Unit], None]) -> data.Run:

@@ -125,6 +125,7 @@ class Run(models.Model):
     inputs = JsonText()
     counters = JsonText()
     paused = models.BooleanField(default=False)
+    paused_with_parent = models.BooleanField(default=False, db_default=False)
     open_feedback = models.PositiveIntegerField(default=0)
     priority = models.IntegerField(default=0)
     last_at = models.FloatField(default=0.0, help_text="Time of the newest event; times of one run never go back.")

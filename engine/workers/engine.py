@@ -22,7 +22,7 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from engine.runs import attempts, children, database, inbox, leases, queues, retention, schedules, sweeps, tally
+from engine.runs import attempts, children, database, inbox, leases, pauses, queues, retention, schedules, sweeps, tally
 from engine.runs.models import SchedulerBeat, WorkerInstance
 from engine.workers.clock import ClockGuard
 from engine.workers.postman import Postman
@@ -82,6 +82,7 @@ class Engine:
             self._watch_epoch()
             self._resend()
             work += sum(_each(children.sweep, children.to_follow()))
+            work += sum(_each(pauses.follow, pauses.astray()))
             _count_ended()
         if now >= self._next_trim:
             self._next_trim = now + TRIM_SECONDS

@@ -12,15 +12,16 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.utils import timezone
 
-from engine.core.errors import DefinitionError
+from engine.core import news as n
+from engine.core.errors import Conflict, DefinitionError
 from engine.core.kinds import MAX_DEPTH
-from engine.runs import api, children, hooks
+from engine.runs import api, children, hooks, leases, pauses
 from engine.runs.models import Run as RunRow
 from engine.runs.models import Timer, WorkflowDefinition
 from engine.runs.outgoing import ChildRun
 from tests.access.people import person
 
-from .driver import Driver, Run, at_once, document, fire_timers, task
+from .driver import WORKER, Driver, Run, at_once, document, finish, fire_timers, task
 
 CHILD = document([task("inside")], [], inputs={"type": "object", "properties": {"n": {"type": "integer"}}})
 ASKS = document([{"id": "ask", "kind": "approval"}], [])
@@ -194,12 +195,53 @@ def test_an_end_that_comes_after_the_stop_changes_nothing(driver: Driver) -> Non
 def test_a_paused_parent_takes_the_result_and_waits(driver: Driver) -> None:
     run = driver.start(parent_of(publish(driver, CHILD, "Child")))
     run.work("before")
+    child = child_of(run)
+    begun = child.claim("inside")
     api.pause_run(driver.boss, run.id)
-    child_of(run).work("inside", value="kept")
+    assert finish(begun, n.TaskFinished("inside", 0.0, "kept"))
     assert (run.status, run.task("step").result) == ("paused", "kept")
     api.resume_run(driver.boss, run.id)
     run.work("after")
     assert run.status == "succeeded"
+
+
+def test_runs_below_are_paused_and_go_on_with_the_run_above(driver: Driver) -> None:
+    below = document([task("inside"), calls(publish(driver, ASKS, "Asks"))], [])
+    run = driver.start(document([calls(publish(driver, below, "Middle"))], []))
+    middle = child_of(run)
+    bottom = child_of(middle)
+    own = driver.start(parent_of(publish(driver, CHILD, "Child")))
+    own.work("before")
+    api.pause_run(driver.boss, child_of(own).id)
+    api.pause_run(driver.boss, run.id)
+    api.pause_run(driver.boss, own.id)
+    assert (middle.status, bottom.status) == ("paused", "paused")
+    assert leases.claim(middle.open()[0].pk, middle.open()[0].nonce, WORKER) is None
+    with pytest.raises(Conflict, match="resume that one"):
+        api.resume_run(driver.boss, bottom.id)
+    api.resume_run(driver.boss, run.id)
+    assert (middle.status, bottom.status) == ("running", "waiting")
+    api.resume_run(driver.boss, own.id)
+    assert child_of(own).status == "paused"  # somebody had paused it before
+    api.resume_run(driver.boss, child_of(own).id)
+    middle.work("inside")
+    (question,) = api.list_feedback(driver.boss, run=bottom.id).results
+    api.answer_feedback(driver.boss, question.id, decision="approve")
+    assert run.status == "succeeded"
+
+
+def test_the_engine_passes_on_a_pause_that_nobody_did(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pauses, "pass_on", lambda parent: None)
+    run = driver.start(document([calls(publish(driver, CHILD, "Child"))], []))
+    child = child_of(run)
+    for passed_on in ("paused", "running"):
+        (api.pause_run if passed_on == "paused" else api.resume_run)(driver.boss, run.id)
+        assert child.status != passed_on
+        assert [pauses.follow(pk) for pk in pauses.astray()] == [True]
+        assert (child.status, pauses.astray(), pauses.follow(child.row.pk)) == (passed_on, [], False)
+    api.pause_run(driver.boss, run.id)
+    api.stop_run(driver.boss, run.id)
+    assert (child.status, pauses.astray()) == ("stopped", [])
 
 
 def test_a_loop_runs_a_child_per_pass(driver: Driver) -> None:
