@@ -11,9 +11,12 @@ import atexit
 import logging
 import os
 import threading
+from itertools import islice
 from typing import Any
 
 from channels.layers import get_channel_layer
+
+from engine.live.hub import GROUP
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +24,8 @@ SEND_SECONDS = 1.0
 GATHER_SECONDS = 0.05
 """Pause after each sending. A send costs milliseconds of this process, and browsers look no more often than that."""
 MAX_PENDING = 10_000
+TOGETHER = 500
+"""Topics in one message."""
 _QUIET_SECONDS = 2.0
 _FAREWELL_SECONDS = 0.5
 
@@ -80,16 +85,18 @@ class Announcer:
 
     async def _send(self, batch: dict[str, dict[str, Any]]) -> None:
         layer: Any = get_channel_layer()
-        for number, (topic, news) in enumerate(batch.items()):
+        while batch:
+            part = dict(islice(batch.items(), TOGETHER))
             try:
                 async with asyncio.timeout(SEND_SECONDS):
-                    await layer.group_send(topic, {"type": "hint", "topic": topic, **news})
-                self.sent += 1
+                    await layer.group_send(GROUP, {"type": "hint", "news": part})
             except Exception as down:  # the layer's client may raise anything; a lost hint is harmless
-                self.failed += len(batch) - number
-                log.warning("live: %d hints lost, the channel layer does not answer (%r)", len(batch) - number, down)
+                self.failed += len(batch)
+                log.warning("live: %d hints lost, the channel layer does not answer (%r)", len(batch), down)
                 await asyncio.sleep(_QUIET_SECONDS)
                 return
+            self.sent += len(part)
+            batch = {topic: news for topic, news in batch.items() if topic not in part}
 
 
 def _merge(known: dict[str, Any], news: dict[str, Any]) -> None:

@@ -17,6 +17,11 @@ from channels.layers import get_channel_layer
 
 log = logging.getLogger(__name__)
 
+GROUP = "hints"
+"""The one group of the channel layer: who has news tells all web processes at once, and each knows who listens there.
+
+With a group per run a process that changes many runs would pay for each of them, although hardly one is looked at.
+"""
 PROBE_SECONDS = 15.0
 _RETRY_SECONDS = 2.0
 
@@ -56,7 +61,7 @@ class Hub:
         self.shared: dict[str, Any] = {}
         self._listeners: dict[str, set[Listener]] = {}
         self._wanted = asyncio.Event()
-        self._subscribed: set[str] = set()
+        self._begun: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     def listen(self, topic: str, listener: Listener) -> None:
@@ -95,36 +100,34 @@ class Hub:
         if layer is None:
             raise RuntimeError("no channel layer is configured")
         channel = await layer.new_channel("hub.")
-        self._subscribed = set()
+        await layer.group_add(GROUP, channel)
+        self._begun = set()
         reading = asyncio.create_task(self._read(layer, channel), name="live-hub-read")
         try:
             while self._listeners:
                 self._wanted.clear()
-                await self._subscribe(layer, channel)
+                self._begin()
                 changed = asyncio.create_task(self._wanted.wait())
                 await asyncio.wait({changed, reading}, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
                 if reading.done():
                     reading.result()
-            await self._subscribe(layer, channel)
+            await layer.group_discard(GROUP, channel)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _subscribe(self, layer: Any, channel: str) -> None:
-        """Bring the layer's groups in line with the listeners."""
-        for topic in set(self._listeners) - self._subscribed:
-            await layer.group_add(topic, channel)
-            self._subscribed.add(topic)
+    def _begin(self) -> None:
+        """Tell those who have begun to listen that they are heard."""
+        for topic in set(self._listeners) - self._begun:
             self.tell(topic, {})
-        for topic in self._subscribed - set(self._listeners):
-            await layer.group_discard(topic, channel)
-            self._subscribed.discard(topic)
+        self._begun = set(self._listeners)
 
     async def _read(self, layer: Any, channel: str) -> None:
         while True:
             message = await layer.receive(channel)
-            self.tell(message.get("topic", ""), message)
+            for topic, news in message["news"].items():
+                self.tell(topic, news)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

@@ -10,6 +10,7 @@ import pytest
 
 from engine.live import announcer as module
 from engine.live.announcer import Announcer
+from engine.live.hub import GROUP
 
 
 class Layer:
@@ -17,7 +18,7 @@ class Layer:
 
     def __init__(self, *, fails: bool = False, hangs: bool = False) -> None:
         self.fails, self.hangs = fails, hangs
-        self.sent: list[tuple[str, dict]] = []
+        self.sent: list[dict] = []
         self.entered = threading.Event()
         self.open = threading.Event()
         self.open.set()
@@ -30,7 +31,12 @@ class Layer:
         self.entered.set()
         while not self.open.is_set():
             await asyncio.sleep(0.01)
-        self.sent.append((topic, message))
+        assert topic == GROUP
+        self.sent.append(message)
+
+    def news(self) -> dict:
+        """The newest hint of every topic."""
+        return {topic: news for message in self.sent for topic, news in message["news"].items()}
 
 
 @pytest.fixture
@@ -45,7 +51,7 @@ def test_a_hint_reaches_its_topic(layer):
     announcer = Announcer()
     announcer.announce("run.1", seq=7)
     assert announcer.flush(5)
-    assert layer.sent == [("run.1", {"type": "hint", "topic": "run.1", "seq": 7})]
+    assert layer.sent == [{"type": "hint", "news": {"run.1": {"seq": 7}}}]
 
 
 def test_hints_that_wait_together_become_one(layer):
@@ -58,9 +64,22 @@ def test_hints_that_wait_together_become_one(layer):
         announcer.announce("inbox", changed=[str(seq), "x"])
     layer.open.set()
     assert announcer.flush(5)
-    newest = dict(layer.sent)
-    assert newest["run.1"]["seq"] == 9
-    assert newest["inbox"]["changed"] == ["3", "x", "9", "4"]
+    assert len(layer.sent) == 2
+    assert layer.news() == {"run.0": {"seq": 1}, "run.1": {"seq": 9}, "inbox": {"changed": ["3", "x", "9", "4"]}}
+
+
+def test_very_many_topics_go_in_several_messages(layer, monkeypatch):
+    monkeypatch.setattr(module, "TOGETHER", 3)
+    announcer = Announcer()
+    layer.open.clear()
+    announcer.announce("run.0", seq=1)
+    assert layer.entered.wait(5)
+    for number in range(1, 9):
+        announcer.announce(f"run.{number}", seq=1)
+    layer.open.set()
+    assert announcer.flush(5)
+    assert [len(message["news"]) for message in layer.sent] == [1, 3, 3, 2]
+    assert (len(layer.news()), announcer.sent) == (9, 9)
 
 
 @pytest.mark.parametrize("trouble", [{"fails": True}, {"hangs": True}])
@@ -77,7 +96,7 @@ def test_a_layer_in_trouble_costs_hints_and_no_time(layer, monkeypatch, trouble)
     layer.fails = layer.hangs = False
     announcer.announce("run.1", seq=2)
     assert announcer.flush(5)
-    assert ("run.1", {"type": "hint", "topic": "run.1", "seq": 2}) in layer.sent
+    assert layer.news()["run.1"] == {"seq": 2}
 
 
 def test_what_waits_is_bounded(layer, monkeypatch):
