@@ -150,10 +150,12 @@ def _new(unit: Unit, key: str, settings: PlanTask) -> New:
     task, place = unit.state.tasks[key], unit.table.places.setdefault(key, Place())
     place.attempt_no += 1
     unit.changed.add(key)
+    # What was lost with its worker goes before other work of its priority: it has waited once already.
+    urgency = unit.run.priority + settings.priority - bool(task.lost_count)
     return New(
         run_id=unit.run.pk, key=key, number=place.attempt_no, iteration=task.iteration, attempt=task.attempt,
         nonce=secrets.token_hex(16), queue=settings.queue or DEFAULT_QUEUE, created_at=unit.moment,
-        publish_after=unit.moment, priority=unit.run.priority + settings.priority,
+        publish_after=unit.moment, priority=urgency,
     )  # fmt: skip
 
 

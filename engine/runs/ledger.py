@@ -32,7 +32,7 @@ from engine.runs.models import Attempt, FeedbackRequest, Run, Timer
 from engine.runs.plans import plan_of
 from engine.runs.prepared import Columns
 from engine.runs.rows import RowChannels, RowTable
-from engine.runs.statements import Late, Moved, Writes, row
+from engine.runs.statements import Late, Moved, NeedsLock, Writes, only_reads, row
 
 log = logging.getLogger(__name__)
 
@@ -253,8 +253,7 @@ class Unit:
             ),
         )  # fmt: skip
         if self.touched_feedback:
-            run.open_feedback = FeedbackRequest.objects.filter(run_id=run.pk, state=FeedbackRequest.OPEN).count()
-            Run.objects.filter(pk=run.pk).update(open_feedback=run.open_feedback)
+            (run.open_feedback,) = row(_COUNT_OPEN, (run.pk, run.pk))
 
     def _hint(self) -> hooks.Hint:
         return hooks.Hint(
@@ -340,10 +339,6 @@ def change(
         return change(run_id, step, keys=keys, skip_locked=skip_locked)  # without what is no longer to be had
 
 
-class NeedsLock(Exception):
-    """A change that was to be one statement needs others as well."""
-
-
 def _at_a_stroke(known: Unit, step: Callable[[Unit], T], keys: tuple[str, ...], taker: Taker | None) -> T:
     """The whole change as one statement that writes only if nobody has changed the run since `known`.
 
@@ -354,18 +349,12 @@ def _at_a_stroke(known: Unit, step: Callable[[Unit], T], keys: tuple[str, ...], 
     expected = known.run.seq
     unit = Unit(known.run, known.plan, known.state, known.at + time.monotonic() - known.read_at)
     unit.state.channels = RowChannels(known.run.pk)
-    with connection.execute_wrapper(_reads_only):
+    with only_reads():
         unit.table.load(_about(unit.plan, keys))
         result = step(unit)
         unit.settle()
         unit.keep(taker, expected)
     return result
-
-
-def _reads_only(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    if not sql.startswith("SELECT"):
-        raise NeedsLock(sql[:40])
-    return execute(sql, params, many, context)
 
 
 def begin(run: Run, plan: Plan, step: Callable[[Unit], None]) -> None:
@@ -448,6 +437,10 @@ def _lock(run_id: int) -> tuple[int, float]:
 
 
 _ARMED = "SELECT 1 FROM engine_timer WHERE run_id = %s AND fired_at IS NULL LIMIT 1"
+_COUNT_OPEN = (
+    "UPDATE engine_run SET open_feedback = (SELECT count(*) FROM engine_feedbackrequest WHERE run_id = %s AND state = 'open') "
+    "WHERE id = %s RETURNING open_feedback"
+)
 _LOOK = "SELECT seq FROM engine_run WHERE id = %s"
 _LOCK = "SELECT seq, clock_timestamp() FROM engine_run WHERE id = %s FOR UPDATE"
 

@@ -14,11 +14,13 @@ from engine.core.feedback import FeedbackRequest as Question
 from engine.core.news import Answered, TaskSuspended
 from engine.core.state import TaskStatus
 from engine.runs.models import FeedbackRequest
+from engine.runs.prepared import Columns
 
 if TYPE_CHECKING:
     from engine.runs.ledger import Unit
 
 POSITIVE = ("approve", "answer")
+_ROW = Columns(FeedbackRequest)
 _MAY_ASK = (TaskStatus.READY, TaskStatus.RUNNING, TaskStatus.RETRY_WAITING, TaskStatus.FEEDBACK_REQUIRED)
 STATE_OF = {"approve": "answered", "answer": "answered", "reject": "rejected", "skip": "skipped", "expire": "expired"}
 
@@ -44,8 +46,8 @@ class StoredAnswers:
 
 
 def _newest(task_row: int | None, request: Question) -> FeedbackRequest | None:
-    same = FeedbackRequest.objects.filter(task_id=task_row, iteration=request.iteration, key=request.key)
-    return same.order_by("-version").first()
+    same = "task_id = %s AND iteration = %s AND key = %s ORDER BY version DESC"
+    return _ROW.first(same, (task_row, request.iteration, request.key))
 
 
 def _answer(row: FeedbackRequest) -> FeedbackAnswer | None:
@@ -93,7 +95,7 @@ def _open(unit: Unit, question: Question, version: int) -> FeedbackRequest:
         addressed=_addressed(question.assignees), created_at=unit.moment,
         due_at=unit.moment + timedelta(seconds=question.timeout or 0) if waits else None,
     )  # fmt: skip
-    row.save(force_insert=True)
+    _ROW.insert(row)
     unit.touched_feedback.append(str(row.public_id))
     return row
 

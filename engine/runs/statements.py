@@ -8,7 +8,9 @@ written: a guard that does not hold is noticed by `send`, and its caller rolls b
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -70,6 +72,30 @@ class Moved(Exception):
     """
 
 
+class NeedsLock(Exception):
+    """A change that was to be one statement needs others as well."""
+
+
+_only_reads: ContextVar[bool] = ContextVar("graflow_only_reads", default=False)
+
+
+@contextmanager
+def only_reads() -> Iterator[None]:
+    """Inside, everything but a SELECT raises NeedsLock, whoever sends it; `Writes.send` alone may write."""
+    token = _only_reads.set(True)
+    try:
+        with connection.execute_wrapper(_refuse_writes):
+            yield
+    finally:
+        _only_reads.reset(token)
+
+
+def _refuse_writes(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    if not sql.startswith("SELECT"):
+        raise NeedsLock(sql[:40])
+    return execute(sql, params, many, context)
+
+
 class Writes:
     """Rows for one change, in the order of the columns above. `events` and `attempts` are new rows."""
 
@@ -126,6 +152,8 @@ def rows(sql: str, values: Row) -> list[Row]:
 
 
 def _executed(sql: str, values: Row) -> Any:
+    if _only_reads.get() and not sql.startswith("SELECT"):
+        raise NeedsLock(sql[:40])
     connection.ensure_connection()
     with connection.wrap_database_errors:
         if database.on_postgresql():
@@ -273,4 +301,4 @@ def _as_text(moment: datetime) -> str:
     return str(moment.astimezone(UTC).replace(tzinfo=None))
 
 
-__all__ = ["Late", "Moved", "Writes", "row", "rows"]
+__all__ = ["Late", "Moved", "NeedsLock", "Writes", "new_tasks", "only_reads", "row", "rows"]

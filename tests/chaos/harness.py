@@ -30,7 +30,7 @@ from tests.stack import ROOT, Answer, Stack
 
 from .bodies import LOG
 
-RUNS = int(os.environ.get("CHAOS_RUNS", "150"))
+RUNS = int(os.environ.get("CHAOS_RUNS", "300"))
 FINAL = "('succeeded', 'failed', 'rejected', 'stopped')"
 RESULTS_PER_RUN = 11  # of its 12 executions one is a person's
 PEOPLE = 12  # more than one, because each may write once a second

@@ -23,7 +23,7 @@ LEASE_SECONDS = 20.0
 
 def test_f01_a_worker_child_is_killed(product: Product) -> None:
     row, kills = Row("F01 kill -9 worker child"), []
-    with product.load(row, RUNS // 3, seconds=0.3) as load:
+    with product.load(row, RUNS, seconds=0.1) as load:
 
         def kill() -> None:
             children = product.children(random.choice(WORKERS))
@@ -35,12 +35,13 @@ def test_f01_a_worker_child_is_killed(product: Product) -> None:
     row.recoveries = product.recoveries(kills)
     assert row.hits
     assert not +row.findings, row
+    assert percentile(row.recoveries, 95) <= 5, row
 
 
 def test_f02_a_whole_worker_is_killed(product: Product) -> None:
     row, kills = Row("F02 kill -9 whole worker"), []
     turns = itertools.cycle(WORKERS)
-    with product.load(row, RUNS // 3, seconds=0.3) as load:
+    with product.load(row, RUNS, seconds=0.1) as load:
 
         def kill() -> None:
             name = next(turns)
@@ -53,7 +54,7 @@ def test_f02_a_whole_worker_is_killed(product: Product) -> None:
     row.hits, row.recoveries = len(product.interrupted(kills)), product.recoveries(kills)
     assert row.hits
     assert not +row.findings, row
-    assert percentile(row.recoveries, 95) <= 2 * (LEASE_SECONDS + 3), row
+    assert percentile(row.recoveries, 95) <= LEASE_SECONDS + 5, row
 
 
 def test_f03_the_engine_is_killed(product: Product) -> None:
@@ -69,7 +70,7 @@ def test_f03_the_engine_is_killed(product: Product) -> None:
             row.injected += 1
             row.hits += retries + waits > 0
 
-        load.every(13.0, kill, at_most=6)
+        load.every(16.0, kill, at_most=6)  # five in a minute would end the product
     assert row.injected
     assert not +row.findings, row
 

@@ -118,7 +118,7 @@ def test_f13_messages_come_three_times_and_old_ones_again(product: Product) -> N
         redis.lpush(QUEUE, random.choice(old))
         row.injected += 3
 
-    with product.load(row, RUNS // 3, seconds=0.2) as load, watched(product, repeat):
+    with product.load(row, RUNS, seconds=0.07) as load, watched(product, repeat):
         load.wait(600)
     row.hits = len(old)
     claims, begun = product.number(claimed) - before, _bodies(product) - bodies
@@ -142,7 +142,7 @@ def test_f14_messages_are_lost(product: Product) -> None:
 
     published = "SELECT coalesce(sum(publish_count), 0), count(*) FROM engine_attempt WHERE publish_count > 0"
     before = product.rows(published)[0]
-    with product.load(row, RUNS // 3, seconds=0.2) as load, watched(product, lose):
+    with product.load(row, RUNS, seconds=0.07) as load, watched(product, lose):
         load.wait(900)
     after = product.rows(published)[0]
     sent, attempts = after[0] - before[0], after[1] - before[1]

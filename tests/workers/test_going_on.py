@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from engine.core import news as n
-from engine.runs import api, leases, ledger
+from engine.core.feedback import build_request
+from engine.runs import api, leases, ledger, statements
 from engine.runs.attempts import Taker
-from engine.runs.models import Attempt
+from engine.runs.models import Attempt, FeedbackRequest
+from engine.runs.prepared import Columns
 from engine.workers import execute as executing
 from engine.workers.execute import execute
 from tests.runs.driver import WORKER, Driver, Run, document, task
@@ -118,9 +121,12 @@ def test_a_second_try_is_never_taken_together_with_others(driver: Driver) -> Non
     assert job is not None
     assert leases.lost_with(job, WORKER, "it died") == 2
     assert {run.task(key).lost_count for key in ("m0", "m1")} == {1}
-    rest = go_on(run.claim("m2"), most=8)
-    assert keys(rest) == ["m3", "m4", "m5"]
-    assert keys(go_on(rest[0], most=8)) == ["m0"]
+    held, order = run.claim("m2"), []
+    for _ in range(3):
+        claims = go_on(held, most=8)
+        order.append(keys(claims))
+        held = claims[0]
+    assert order == [["m0"], ["m1"], ["m3", "m4", "m5"]]  # and what was lost has waited once already
     api.stop_run(driver.boss, run.id)
 
 
@@ -171,3 +177,29 @@ def test_an_error_text_no_database_takes_is_kept_readable(driver: Driver) -> Non
     carried_out(run)
     assert run.status == "failed"
     assert run.task("bad").error == "ValueError: a \ufffd and half a ?"
+
+
+def test_a_change_without_a_lock_writes_nothing_on_the_way(driver: Driver) -> None:
+    run = driver.start(CHAIN)
+    row = run.row
+    deeds: list[Callable[[], Any]] = [
+        lambda: statements.row("UPDATE engine_run SET seq = 0 WHERE id = %s RETURNING id", (row.pk,)),
+        lambda: statements.new_tasks([["x"] * len(statements.NEW_TASKS)]),
+        lambda: Columns(type(row)).insert(row),
+        lambda: Attempt.objects.update(state="ok"),
+    ]
+    with statements.only_reads():
+        for deed in deeds:
+            with pytest.raises(statements.NeedsLock):
+                deed()
+        assert statements.row("SELECT seq FROM engine_run WHERE id = %s", (row.pk,)) == (row.seq,)
+
+
+def test_a_question_asked_while_others_move_the_run_is_asked_once(driver: Driver) -> None:
+    run = driver.start(document([task("a"), task("b")], []))
+    held = run.claim("a")
+    run.work("b")
+    asked = n.TaskSuspended(task_id="a", at=0.0, requests=(build_request("a", 1, "#1"),))
+    assert leases.finish([(held, leases.Report(news=asked))], taker(held)) == (1, [])
+    assert [question.version for question in FeedbackRequest.objects.all()] == [1]
+    assert run.row.open_feedback == 1
