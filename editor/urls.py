@@ -19,4 +19,5 @@ urlpatterns = [
     path("inbox/", views.inbox, name="inbox"),
     path("inbox/<uuid:feedback>/", views.inbox, name="inbox-item"),
     path("monitor/", views.monitor, name="monitor"),
+    path("monitor/messages/<int:unsent>/", views.send_again, name="send-again"),
 ]

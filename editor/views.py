@@ -15,7 +15,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from editor.forms import (
     ACTIVE,
@@ -301,7 +301,18 @@ def _decide(request: HttpRequest, feedback: UUID | None) -> HttpResponse:
 @page
 def monitor(request: HttpRequest) -> HttpResponse:
     metrics = api.metrics(request.user)
-    return render(request, "monitor.html", {"metrics": metrics, "page_data": {"metrics": metrics}})
+    shown = {"metrics": metrics, "page_data": {"metrics": metrics}, "unsent": None}
+    if policy.can(request.user, "monitor.view"):
+        shown |= {"unsent": api.list_unsent(request.user), "can_control": policy.can(request.user, "run.control")}
+    return render(request, "monitor.html", shown)
+
+
+@require_POST
+@page
+def send_again(request: HttpRequest, unsent: int) -> HttpResponse:
+    api.send_again(request.user, unsent)
+    messages.success(request, "The message will be sent again within seconds.")
+    return redirect("monitor")
 
 
 def _first(found: list[Any], *statuses: str) -> list[Any]:

@@ -24,6 +24,7 @@ from engine.runs.triggers import (
     list_triggers,
 )
 from engine.runs.triggers import pull as pull_trigger
+from engine.runs.unsent import list_unsent, send_again
 from engine.runs.workflows import (
     archive_workflow,
     create_workflow,
@@ -40,7 +41,7 @@ __all__ = [
     "WrongSecret", "answer_feedback", "archive_workflow", "audit", "change_schedule", "change_trigger",
     "count_open_feedback", "create_schedule", "create_trigger", "create_workflow", "delete_schedule",
     "delete_trigger", "events_after", "figures", "get_feedback", "get_run", "get_schedule", "get_trigger", "get_version",
-    "get_workflow", "health", "list_feedback", "list_runs", "list_schedules", "list_triggers", "list_versions",
+    "get_workflow", "health", "list_feedback", "list_runs", "list_schedules", "list_triggers", "list_unsent", "list_versions",
     "list_workflows", "metrics", "pause_run", "publish", "pull_trigger", "resume_run", "retry_run", "run_status",
-    "save_draft", "start", "start_run", "stop_run", "stop_workflow", "task_detail", "validate", "workflow_status",
+    "save_draft", "send_again", "start", "start_run", "stop_run", "stop_workflow", "task_detail", "validate", "workflow_status",
 ]  # fmt: skip

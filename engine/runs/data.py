@@ -328,6 +328,22 @@ class TaskDetail(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unsent(Value):
+    """A mail or a call of a webhook that was given up. `kind` is `mail` or `webhook`, `workflow` a name."""
+
+    id: int
+    kind: str
+    recipient: str
+    subject: str
+    tries: int
+    error: str
+    created_at: datetime
+    run: str
+    task: str
+    workflow: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditItem(Value):
     id: int
     at: datetime

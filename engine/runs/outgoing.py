@@ -64,6 +64,7 @@ class OutboxItem(models.Model):
     """
 
     MAIL, WEBHOOK = "mail", "webhook"
+    workflow_path: ClassVar = "run__definition"
     WAITING, SENT, FAILED = "waiting", "sent", "failed"
 
     run = models.ForeignKey("engine.Run", on_delete=CASCADE, related_name="outbox")
@@ -83,7 +84,8 @@ class OutboxItem(models.Model):
 
     class Meta:
         indexes: ClassVar = [
-            models.Index(fields=["next_try_at"], name="engine_outbox_due", condition=Q(state="waiting"))
+            models.Index(fields=["next_try_at"], name="engine_outbox_due", condition=Q(state="waiting")),
+            models.Index(fields=["-id"], name="engine_outbox_unsent", condition=Q(state="failed")),
         ]
 
     def __str__(self) -> str:

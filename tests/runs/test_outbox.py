@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
+from engine.core.errors import Conflict, Forbidden, NotFound
 from engine.runs import api, outbox, retention
 from engine.runs.outgoing import OutboxItem
 from tests.access.people import person
@@ -120,3 +122,31 @@ def test_what_was_sent_goes_with_the_history_of_its_run(driver: Driver, settings
     run.work("a", "b")
     OutboxItem.objects.update(state=OutboxItem.SENT)
     assert (run.status, retention.trim(run.row.pk) > 0, OutboxItem.objects.count()) == ("succeeded", True, 0)
+
+
+def test_what_was_given_up_is_shown_and_sent_again(driver: Driver) -> None:
+    run = driver.start(tells("nobody"))
+    run.work("a")
+    (shown,) = api.list_unsent(driver.boss)
+    assert (shown.recipient, shown.task, shown.run, shown.tries) == ("nobody", "tell", run.id, 0)
+    assert "no such user" in shown.error
+    with pytest.raises(Forbidden):
+        api.list_unsent(person("vera", "viewer"))
+    with pytest.raises(Forbidden):
+        api.send_again(person("dora", "designer"), shown.id)
+    api.send_again(driver.boss, shown.id)
+    assert (told(), api.list_unsent(driver.boss)) == ([("mail", "nobody", "waiting")], [])
+    with pytest.raises(Conflict, match="only one that was given up"):
+        api.send_again(driver.boss, shown.id)
+    with pytest.raises(NotFound):
+        api.send_again(driver.boss, 4711)
+
+
+def test_messages_of_a_closed_workflow_are_not_shown_to_others(driver: Driver) -> None:
+    run = driver.start(tells("nobody"))
+    run.work("a")
+    run.row.definition.allowed_groups.add(Group.objects.create(name="secret"))
+    other = person("otto", "operator")
+    assert api.list_unsent(other) == []
+    with pytest.raises(NotFound):
+        api.send_again(other, OutboxItem.objects.get().pk)
