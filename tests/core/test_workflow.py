@@ -424,6 +424,26 @@ def test_a_condition_without_a_value_fails_its_task():
     assert (result.status, "missing" in result.error("a"), result.state("b").outcome) == ("failed", True, "skipped")
 
 
+def test_a_failed_condition_of_a_loop_can_be_handled():
+    passes = []
+
+    @task
+    def again():
+        passes.append(1)
+        return len(passes) if len(passes) < 3 else "no number"
+
+    @task
+    def rescue(again):
+        return again["error"]
+
+    with workflow("w") as wf:
+        wf.add_edge(again, again, when="again < 5")
+        wf.add_edge(again, rescue, on="error")
+        result = wf.execute()
+    assert (result.status, result.state("again").outcome) == ("succeeded", "error")
+    assert "No matching overloads" in result.results["rescue"]
+
+
 def test_a_map_step_gives_the_results_in_item_order():
     @task(name="squares.of")
     def square(number):
