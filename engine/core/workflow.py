@@ -14,7 +14,7 @@ from engine.core import registry
 from engine.core.checks import Outside
 from engine.core.compile import compile as compile_document
 from engine.core.compile import compile_definition
-from engine.core.definition import Definition, Group, Link, Node, parse
+from engine.core.definition import EDGE_FIELDS, Definition, Group, Link, Node, check_settings, parse
 from engine.core.errors import WorkflowStateError
 from engine.core.mermaid import mermaid
 from engine.core.plan import Plan
@@ -114,6 +114,7 @@ class WorkflowContext:
         kept = {
             key: value for key, value in given.items() if value is not None and not (key == "on" and value == "success")
         }
+        check_settings(f"The edge {source!r} → {target!r}", EDGE_FIELDS, kept)
         for end in (source, target):
             if isinstance(end, Executable):
                 end.place(self)

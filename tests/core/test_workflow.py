@@ -14,6 +14,7 @@ from engine import (
     FeedbackRejectedException,
     RetryAfter,
     TaskExecutionContext,
+    TaskWrapper,
     TerminalError,
     WorkflowContext,
     WorkflowMonitor,
@@ -23,6 +24,7 @@ from engine import (
     task,
     workflow,
 )
+from engine.core import registry
 
 
 def test_importing_the_library_leaves_django_out():
@@ -330,6 +332,34 @@ def test_two_tasks_of_one_name_are_refused():
 
             @task(name="same")
             def two(): ...
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"join": "some"}, "join='some' must be 'all_done', 'all', 'any' or a whole number from 1"),
+        ({"max_cycle": "5"}, "max_cycle='5' must be a whole number"),
+        ({"timeout": -1}, "timeout=-1 must be a number of seconds from 0"),
+        ({"on_error": "explode"}, "on_error='explode' must be one of 'fail', 'ignore'"),
+        ({"converge": 0}, "converge=0 must be a tolerance above 0"),
+        ({"retry_on": "OSError"}, "retry_on='OSError' must be an exception class"),
+    ],
+)
+def test_a_wrong_setting_is_refused_where_it_is_given(setting, words):
+    with pytest.raises(WorkflowStateError, match=f"^Task 'wrong.setting': {words}"):
+        task(name="wrong.setting", **setting)(lambda: None)
+    assert "wrong.setting" not in registry.tasks()
+
+
+def test_wrong_settings_of_edges_and_groups_are_refused_where_they_are_given():
+    a, b = TaskWrapper("a", lambda: 1), TaskWrapper("b", lambda: 2)
+    with workflow("w") as wf:
+        with pytest.raises(WorkflowStateError, match=r"a.*b.*on='sucess' must be one of 'success', 'error'"):
+            wf.add_edge(a, b, on="sucess")
+        with pytest.raises(WorkflowStateError, match=r"a.*b.*policy='most' must be 'strict', 'best_effort'"):
+            (a | b).with_policy("most")
+    with pytest.raises(WorkflowStateError, match="'fetch' is no function"):
+        task("fetch")
 
 
 def test_a_pipeline_made_outside_belongs_to_the_workflow_it_is_added_to():
