@@ -36,16 +36,17 @@ class Executable:
         raise NotImplementedError
 
     def __rshift__(self, other: Executable) -> Pipeline:
-        return Pipeline(self, _executable(other))
+        return Pipeline(self, executable(other))
 
     def __lshift__(self, other: Executable) -> Pipeline:
-        return Pipeline(_executable(other), self)
+        return Pipeline(executable(other), self)
 
     def __or__(self, other: Executable) -> ParallelGroup:
-        return ParallelGroup([self, _executable(other)])
+        return ParallelGroup([self, executable(other)])
 
 
-def _executable(other: Any) -> Executable:
+def executable(other: Any) -> Executable:
+    """`other`, if it can be joined. Raises WorkflowStateError."""
     if isinstance(other, Executable):
         return other
     raise WorkflowStateError(

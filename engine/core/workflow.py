@@ -14,15 +14,16 @@ from engine.core import registry
 from engine.core.checks import Outside
 from engine.core.compile import compile as compile_document
 from engine.core.compile import compile_definition
-from engine.core.definition import EDGE_FIELDS, Definition, Group, Link, Node, check_settings, parse
+from engine.core.definition import DEFAULT_FIELDS, EDGE_FIELDS, Definition, Group, Link, Node, check_settings, parse
 from engine.core.errors import WorkflowStateError
 from engine.core.mermaid import mermaid
 from engine.core.plan import Plan
 from engine.core.ports import Runner, runner_factory
 from engine.core.result import RunResult
-from engine.core.task import CURRENT, Executable, ParallelGroup, Pipeline, Single, TaskWrapper
+from engine.core.task import CURRENT, Executable, ParallelGroup, Pipeline, Single, TaskWrapper, executable
 
 MODES = ("sequential", "parallel")
+_SETTINGS = {f"default_{key}": DEFAULT_FIELDS[key] for key in ("max_cycle", "max_retries")}
 
 
 class CoordinationBackend(StrEnum):
@@ -31,6 +32,10 @@ class CoordinationBackend(StrEnum):
     MEMORY = "memory"
     MULTIPROCESSING = "multiprocessing"
     REDIS = "redis"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise WorkflowStateError(f"coordination_backend={value!r} is unknown; use one of: {', '.join(cls)}.")
 
 
 class WorkflowContext:
@@ -53,6 +58,10 @@ class WorkflowContext:
             raise WorkflowStateError(f"execution_mode={execution_mode!r} is unknown; use one of: {', '.join(MODES)}.")
         if on_error not in ("continue", "stop"):
             raise WorkflowStateError(f"on_error={on_error!r} is unknown; use 'continue' or 'stop'.")
+        if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
+            raise WorkflowStateError(f"max_workers={max_workers!r} must be a whole number from 1, or None.")
+        given = {"default_max_cycle": default_max_cycle, "default_max_retries": default_max_retries}
+        check_settings(f"Workflow {name!r}", _SETTINGS, given)
         self.name = name
         self.coordination_backend = CoordinationBackend(coordination_backend)
         self.backend_config = dict(backend_config or {})
@@ -102,7 +111,7 @@ class WorkflowContext:
     def add(self, *parts: Executable) -> Self:
         """Make tasks, groups or pipelines part of this workflow without joining them to anything else."""
         for part in parts:
-            part.place(self)
+            executable(part).place(self)
         return self
 
     def add_edge(
@@ -272,6 +281,10 @@ class WorkflowContext:
         self, start_node: str | None = None, max_steps: int | None = None, inputs: dict[str, Any] | None = None
     ) -> RunResult:
         """Run to the end or to a question. A waiting run goes on; a finished one begins anew."""
+        if max_steps is not None and (type(max_steps) is not int or max_steps < 0):
+            raise WorkflowStateError(f"max_steps={max_steps!r} must be a whole number from 0, or None.")
+        if inputs is not None and not isinstance(inputs, Mapping):
+            raise WorkflowStateError(f"inputs={inputs!r} must be a dict of values by name.")
         if self._run is None or not self._run.is_waiting:
             self._run = runner_factory[0](self, start_node, max_steps, inputs)
         return self._run.execute()

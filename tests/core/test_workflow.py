@@ -362,6 +362,32 @@ def test_wrong_settings_of_edges_and_groups_are_refused_where_they_are_given():
         task("fetch")
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"default_max_cycle": -1}, "default_max_cycle=-1 must be a whole number from 0"),
+        ({"default_max_retries": "3"}, "default_max_retries='3' must be a whole number from 0"),
+        ({"max_workers": 0}, "max_workers=0 must be a whole number from 1"),
+        ({"coordination_backend": "threads"}, "coordination_backend='threads' is unknown; use one of: memory"),
+    ],
+)
+def test_a_wrong_setting_of_a_workflow_is_refused(setting, words):
+    with pytest.raises(WorkflowStateError, match=words):
+        workflow("w", **setting)
+
+
+def test_what_cannot_be_run_is_refused_and_leaves_the_workflow_usable():
+    with workflow("w") as wf:
+        wf.add(TaskWrapper("a", lambda: 1))
+        with pytest.raises(WorkflowStateError, match="'b' cannot be joined"):
+            wf.add("b")
+        with pytest.raises(WorkflowStateError, match="max_steps='3' must be a whole number"):
+            wf.execute(max_steps="3")
+        with pytest.raises(WorkflowStateError, match="inputs=5 must be a dict"):
+            wf.execute(inputs=5)
+        assert wf.execute().results == {"a": 1}
+
+
 def test_a_pipeline_made_outside_belongs_to_the_workflow_it_is_added_to():
     @task
     def a(): ...
