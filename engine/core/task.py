@@ -183,14 +183,13 @@ class ParallelGroup(Executable):
     def __init__(self, members: Sequence[Executable], *, name: str | None = None, policy: Any = "strict") -> None:
         self.name, self.policy = name, policy
         self.members: list[Executable] = []
+        flat = [m for m in members if isinstance(m, ParallelGroup) and m.name is None and m.policy == "strict"]
         for member in members:
-            flat = isinstance(member, ParallelGroup) and member.name is None and member.policy == "strict"
-            self.members.extend(member.members if flat and isinstance(member, ParallelGroup) else [member])
+            self.members.extend(member.members if isinstance(member, ParallelGroup) and member in flat else [member])
         if policy != "strict":
             check_settings(repr(self), GROUP_FIELDS, {"policy": policy})
         if (workflow := CURRENT.get()) is not None:
-            for member in self.members:
-                member.place(workflow)
+            workflow.place_made(self, self.members, flat)
 
     def with_policy(self, policy: Any) -> Self:
         """`"strict"`, `"best_effort"`, `{"at_least": n}` or `{"critical": [ids]}`; returns the group."""
@@ -227,6 +226,7 @@ class Pipeline(Executable):
     def __init__(self, first: Executable, second: Executable) -> None:
         self.first, self.second = first, second
         if (workflow := CURRENT.get()) is not None:
+            workflow.place_made(self, (first, second))
             self.place(workflow)
 
     def entries(self) -> list[Executable]:

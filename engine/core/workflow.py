@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Token
 from enum import StrEnum
 from types import TracebackType
@@ -76,6 +76,7 @@ class WorkflowContext:
         )  # fmt: skip
         self._nodes: dict[str, Node] = {}
         self._links: set[tuple[str, str, str, str]] = set()
+        self._fresh: dict[int, tuple[Executable, list[Node]]] = {}
         self._groups: dict[int, tuple[ParallelGroup, Group]] = {}
         self._tasks: Mapping[str, TaskWrapper] | None = None
         self._workflows: Mapping[str, WorkflowContext] = {}
@@ -124,13 +125,36 @@ class WorkflowContext:
             key: value for key, value in given.items() if value is not None and not (key == "on" and value == "success")
         }
         check_settings(f"The edge {source!r} → {target!r}", EDGE_FIELDS, kept)
-        for end in (source, target):
-            if isinstance(end, Executable):
-                end.place(self)
+        self._place_in_order([end for end in (source, target) if isinstance(end, Executable)])
         for start in source.exits() if isinstance(source, Executable) else [source]:
             for stop in target.entries() if isinstance(target, Executable) else [target]:
                 self._link(self._id(start), self._id(stop), kept)
         return self
+
+    def place_made(
+        self, part: Executable, within: Sequence[Executable] = (), absorbed: Sequence[Executable] = ()
+    ) -> None:
+        """Place what an expression has just made of the parts `within`; groups it `absorbed` are parts no more.
+
+        Python makes `(b | c)` before `a >> ...` names a, which comes first all the same: where all tasks lie in a
+        cycle, the first one is the start.
+        """
+        if came := self._place_in_order(within or [part], absorbed):
+            self._fresh[id(part)] = (part, came)
+
+    def _place_in_order(self, parts: Sequence[Executable], absorbed: Sequence[Executable] = ()) -> list[Node]:
+        """Place `parts`, and put what came with them into their order; returns that."""
+        came = [node for gone in absorbed for node in self._fresh.pop(id(gone), (gone, []))[1]]
+        for part in parts:
+            known = len(self._definition.nodes)
+            part.place(self)
+            _, made = self._fresh.pop(id(part), (part, self._definition.nodes[known:]))
+            came += made
+        if came and self._definition.nodes[-len(came) :] != came:
+            moved, ordered = {node.id for node in came}, iter(came)
+            self._definition.nodes = [next(ordered) if n.id in moved else n for n in self._definition.nodes]
+            self._plan = None
+        return came
 
     def place_task(self, task: TaskWrapper) -> None:
         known = self._nodes.get(task.name)

@@ -437,7 +437,7 @@ def test_a_workflow_draws_itself():
         a >> (b | c)
         wf.add_edge(b, b, when="result == null")
     drawn = wf.to_mermaid()
-    assert "n2 --> n3" in drawn
+    assert "n0 --> n3" in drawn
     assert "n0 -.->|"  # quot;result == null#quot;, ≤ 10"| n0" in drawn
 
 
