@@ -168,11 +168,12 @@ class _Compiler:
                 )
             for place, member in enumerate(group.members):
                 if member not in self.nodes:
-                    self.problem(
-                        "unknown_task",
-                        f"there is no task {member!r} to be a member",
-                        f"groups[{index}].members[{place}]",
+                    message = (
+                        f"group {member!r} cannot be a member of a group; name its tasks instead"
+                        if member in self.groups
+                        else f"there is no task {member!r} to be a member"
                     )
+                    self.problem("unknown_task", message, f"groups[{index}].members[{place}]")
             if not group.members:
                 self.problem("empty_group", f"group {group.id!r} has no members", f"groups[{index}].members")
             self._check_policy(index, group.policy, group.members)

@@ -104,6 +104,13 @@ def test_two_members_of_a_group_can_be_the_heads_of_a_loop():
     assert set(plan.loops[0].heads) == {"b", "c"}
 
 
+def test_a_group_is_no_member_of_another():
+    groups = [{"id": "g", "members": ["a", "b"]}, {"id": "h", "members": ["g", "c"]}]
+    (problem,) = problems(document([do("a"), do("b"), do("c")], groups=groups), TASKS)
+    assert problem.path == "groups[1].members[0]"
+    assert problem.message == "group 'g' cannot be a member of a group; name its tasks instead"
+
+
 def test_from_definition_raises_with_the_problems():
     with pytest.raises(DefinitionError) as raised:
         WorkflowContext.from_definition(document([do("a"), do("a")]), tasks=TASKS)
