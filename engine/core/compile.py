@@ -133,11 +133,11 @@ class _Compiler:
         """The plan; problems are in `found`. None when the graph is too broken to look at."""
         self._name_nodes()
         tasks = {node.id: self._task(node) for node in self.nodes.values()}
-        edges = self._name_edges()
-        if edges is None or not self.nodes:
+        edges, is_whole = self._name_edges()
+        plan_edges = [self._edge(index, edge) for index, edge in enumerate(edges)]
+        if not is_whole or not self.nodes:
             return None
         arcs = self._arcs(edges)
-        plan_edges = [self._edge(index, edge) for index, edge in enumerate(edges)]
         starts = self._find_loop_edges(edges, arcs)
         if self.found:
             return None
@@ -168,11 +168,12 @@ class _Compiler:
                 )
             for place, member in enumerate(group.members):
                 if member not in self.nodes:
-                    self.problem(
-                        "unknown_task",
-                        f"there is no task {member!r} to be a member",
-                        f"groups[{index}].members[{place}]",
+                    message = (
+                        f"group {member!r} cannot be a member of a group; name its tasks instead"
+                        if member in self.groups
+                        else f"there is no task {member!r} to be a member"
                     )
+                    self.problem("unknown_task", message, f"groups[{index}].members[{place}]")
             if not group.members:
                 self.problem("empty_group", f"group {group.id!r} has no members", f"groups[{index}].members")
             self._check_policy(index, group.policy, group.members)
@@ -187,7 +188,8 @@ class _Compiler:
             if name not in members:
                 self.problem("unknown_task", f"{name!r} is no member of this group", f"groups[{index}].policy")
 
-    def _name_edges(self) -> list[_Edge] | None:
+    def _name_edges(self) -> tuple[list[_Edge], bool]:
+        """All edges, and whether each leads somewhere."""
         edges: list[_Edge] = []
         broken = False
         seen: set[tuple[Any, ...]] = set()
@@ -205,7 +207,7 @@ class _Compiler:
             if never is not None:
                 self.found.append(never)
             edges.append(_Edge(link, place, link.source, link.target))
-        return None if broken or any(problem.path.startswith("groups") for problem in self.found) else edges
+        return edges, not broken and not any(problem.path.startswith("groups") for problem in self.found)
 
     # -- shape ------------------------------------------------------------------------------------------------
 
@@ -221,7 +223,10 @@ class _Compiler:
     def _find_loop_edges(self, edges: list[_Edge], arcs: list[_Arc]) -> tuple[str, ...]:
         """Mark the loop edges; returns the tasks the workflow starts with."""
         for edge in edges:
-            edge.is_loop = edge.link.given.get("loop") is True
+            # From a task to itself it is one wherever the search begins: it keeps no task from being a start.
+            if edge.source == edge.target or edge.link.given.get("loop") is True:
+                self._close(edge)
+                edge.is_loop = True
         while True:
             forward = [arc for arc in arcs if arc.edge is None or not edges[arc.edge].is_loop]
             starts, closing, reached = self._search(forward)

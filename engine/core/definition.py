@@ -7,11 +7,11 @@ What the shape means is checked in `compile`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.core.errors import Problem
+from engine.core.errors import Problem, WorkflowStateError
 from engine.core.feedback import ON_REJECT, ON_TIMEOUT
 
 SCHEMA_NAME = "graflow/1"
@@ -415,6 +415,13 @@ def _check_keys(
         elif words := known.check(value):
             found.append(_problem("wrong_value", f"{_short(value)} {words}", f"{prefix}{key}"))
     found.extend(_problem("missing_key", f"{key!r} is missing", f"{prefix}{key}") for key in required if key not in raw)
+
+
+def check_settings(whose: str, fields: dict[str, Field], given: Mapping[str, Any]) -> None:
+    """What Python code sets goes by the rules of documents. Raises WorkflowStateError."""
+    for key, value in given.items():
+        if words := fields[key].check(value):
+            raise WorkflowStateError(f"{whose}: {key}={_short(value)} {words}.")
 
 
 def _check_sizes(definition: Definition, document: dict[str, Any], found: list[Problem]) -> None:

@@ -25,6 +25,8 @@ from engine.core.routes import (
     IGNORED,
     REJECTED,
     SUCCESS,
+    UNREACHED,
+    arrive,
     child_ended,
     evaluate_condition,
     group_outcome,
@@ -157,6 +159,11 @@ def _run_started(fold: Fold, event: n.RunStarted) -> None:
             fold.move(task, _SKIPPED)
             task.outcome = "skipped"
             fold.move(task, _COMPLETED, {"outcome": "skipped"})
+    for group in plan.groups.values():
+        for member in group.members if group.id in within else ():
+            if member not in within:  # nobody waits for it: as with edges, what follows goes by those that run
+                state.tasks[member].how = UNREACHED
+                arrive(fold, group, member, UNREACHED)
     fold.ready(state.tasks[event.start_node])
 
 

@@ -78,7 +78,9 @@ def holds(fold: Fold, edge: PlanEdge) -> bool:
             from_task.error, from_task.outcome, from_task.how = text, "error", ERROR
             fold.move(from_task, TaskStatus.ERROR, {"error": text})
             fold.move(from_task, TaskStatus.COMPLETED, {"outcome": "error"})
-        fail_run(fold, text)
+            fold.state.verdicts.append(from_task.task_id)  # an error edge may still handle it
+        else:
+            fail_run(fold, text)
         return False
 
 

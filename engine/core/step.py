@@ -17,7 +17,7 @@ class Step(Single):
     def __init__(self, node: Node, child: WorkflowContext | None = None) -> None:
         self._node, self._child = node, child
         if (workflow := CURRENT.get()) is not None:
-            self.place(workflow)
+            workflow.place_made(self)
 
     @property
     def name(self) -> str:

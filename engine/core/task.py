@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.core import registry
+from engine.core.definition import GROUP_FIELDS, TASK_FIELDS, check_settings
 from engine.core.errors import WorkflowStateError
 from engine.core.schema import Signature, parameters_schema, signature_of
 
@@ -35,16 +36,17 @@ class Executable:
         raise NotImplementedError
 
     def __rshift__(self, other: Executable) -> Pipeline:
-        return Pipeline(self, _executable(other))
+        return Pipeline(self, executable(other))
 
     def __lshift__(self, other: Executable) -> Pipeline:
-        return Pipeline(_executable(other), self)
+        return Pipeline(executable(other), self)
 
     def __or__(self, other: Executable) -> ParallelGroup:
-        return ParallelGroup([self, _executable(other)])
+        return ParallelGroup([self, executable(other)])
 
 
-def _executable(other: Any) -> Executable:
+def executable(other: Any) -> Executable:
+    """`other`, if it can be joined. Raises WorkflowStateError."""
     if isinstance(other, Executable):
         return other
     raise WorkflowStateError(
@@ -92,11 +94,19 @@ class TaskWrapper(Single):
         join: str | int | None = None,
         queue: str | None = None,
     ) -> None:
+        if not callable(func):
+            raise WorkflowStateError(f"{func!r} is no function; write @task, or @task(name=...) for another name.")
         self._name, self.func = name, func
         self.max_cycle, self.max_retries = max_cycle, max_retries
         self.retry_delay, self.backoff, self.retry_on = retry_delay, backoff, retry_on
         self.timeout, self.priority, self.converge = timeout, priority, converge
         self.on_max_cycle, self.on_error, self.join, self.queue = on_max_cycle, on_error, join, queue
+        check_settings(f"Task {name!r}", TASK_FIELDS, {"id": name, **self.defaults()})
+        kinds = retry_on if isinstance(retry_on, tuple) else (retry_on,)
+        if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
+            raise WorkflowStateError(
+                f"Task {name!r}: retry_on={retry_on!r} must be an exception class or a tuple of them."
+            )
         functools.update_wrapper(self, func, updated=())
         registry.register(self)
         if (workflow := CURRENT.get()) is not None:
@@ -173,15 +183,17 @@ class ParallelGroup(Executable):
     def __init__(self, members: Sequence[Executable], *, name: str | None = None, policy: Any = "strict") -> None:
         self.name, self.policy = name, policy
         self.members: list[Executable] = []
+        flat = [m for m in members if isinstance(m, ParallelGroup) and m.name is None and m.policy == "strict"]
         for member in members:
-            flat = isinstance(member, ParallelGroup) and member.name is None and member.policy == "strict"
-            self.members.extend(member.members if flat and isinstance(member, ParallelGroup) else [member])
+            self.members.extend(member.members if isinstance(member, ParallelGroup) and member in flat else [member])
+        if policy != "strict":
+            check_settings(repr(self), GROUP_FIELDS, {"policy": policy})
         if (workflow := CURRENT.get()) is not None:
-            for member in self.members:
-                member.place(workflow)
+            workflow.place_made(self, self.members, flat)
 
     def with_policy(self, policy: Any) -> Self:
         """`"strict"`, `"best_effort"`, `{"at_least": n}` or `{"critical": [ids]}`; returns the group."""
+        check_settings(repr(self), GROUP_FIELDS, {"policy": policy})
         self.policy = policy
         if (workflow := CURRENT.get()) is not None:
             self.place(workflow)
@@ -214,6 +226,7 @@ class Pipeline(Executable):
     def __init__(self, first: Executable, second: Executable) -> None:
         self.first, self.second = first, second
         if (workflow := CURRENT.get()) is not None:
+            workflow.place_made(self, (first, second))
             self.place(workflow)
 
     def entries(self) -> list[Executable]:

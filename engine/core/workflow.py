@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Token
 from enum import StrEnum
 from types import TracebackType
@@ -14,15 +14,16 @@ from engine.core import registry
 from engine.core.checks import Outside
 from engine.core.compile import compile as compile_document
 from engine.core.compile import compile_definition
-from engine.core.definition import Definition, Group, Link, Node, parse
+from engine.core.definition import DEFAULT_FIELDS, EDGE_FIELDS, Definition, Group, Link, Node, check_settings, parse
 from engine.core.errors import WorkflowStateError
 from engine.core.mermaid import mermaid
 from engine.core.plan import Plan
 from engine.core.ports import Runner, runner_factory
 from engine.core.result import RunResult
-from engine.core.task import CURRENT, Executable, ParallelGroup, Pipeline, Single, TaskWrapper
+from engine.core.task import CURRENT, Executable, ParallelGroup, Pipeline, Single, TaskWrapper, executable
 
 MODES = ("sequential", "parallel")
+_SETTINGS = {f"default_{key}": DEFAULT_FIELDS[key] for key in ("max_cycle", "max_retries")}
 
 
 class CoordinationBackend(StrEnum):
@@ -31,6 +32,10 @@ class CoordinationBackend(StrEnum):
     MEMORY = "memory"
     MULTIPROCESSING = "multiprocessing"
     REDIS = "redis"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise WorkflowStateError(f"coordination_backend={value!r} is unknown; use one of: {', '.join(cls)}.")
 
 
 class WorkflowContext:
@@ -53,6 +58,10 @@ class WorkflowContext:
             raise WorkflowStateError(f"execution_mode={execution_mode!r} is unknown; use one of: {', '.join(MODES)}.")
         if on_error not in ("continue", "stop"):
             raise WorkflowStateError(f"on_error={on_error!r} is unknown; use 'continue' or 'stop'.")
+        if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
+            raise WorkflowStateError(f"max_workers={max_workers!r} must be a whole number from 1, or None.")
+        given = {"default_max_cycle": default_max_cycle, "default_max_retries": default_max_retries}
+        check_settings(f"Workflow {name!r}", _SETTINGS, given)
         self.name = name
         self.coordination_backend = CoordinationBackend(coordination_backend)
         self.backend_config = dict(backend_config or {})
@@ -67,6 +76,7 @@ class WorkflowContext:
         )  # fmt: skip
         self._nodes: dict[str, Node] = {}
         self._links: set[tuple[str, str, str, str]] = set()
+        self._fresh: dict[int, tuple[Executable, list[Node]]] = {}
         self._groups: dict[int, tuple[ParallelGroup, Group]] = {}
         self._tasks: Mapping[str, TaskWrapper] | None = None
         self._workflows: Mapping[str, WorkflowContext] = {}
@@ -102,7 +112,7 @@ class WorkflowContext:
     def add(self, *parts: Executable) -> Self:
         """Make tasks, groups or pipelines part of this workflow without joining them to anything else."""
         for part in parts:
-            part.place(self)
+            executable(part).place(self)
         return self
 
     def add_edge(
@@ -114,13 +124,37 @@ class WorkflowContext:
         kept = {
             key: value for key, value in given.items() if value is not None and not (key == "on" and value == "success")
         }
-        for end in (source, target):
-            if isinstance(end, Executable):
-                end.place(self)
+        check_settings(f"The edge {source!r} → {target!r}", EDGE_FIELDS, kept)
+        self._place_in_order([end for end in (source, target) if isinstance(end, Executable)])
         for start in source.exits() if isinstance(source, Executable) else [source]:
             for stop in target.entries() if isinstance(target, Executable) else [target]:
                 self._link(self._id(start), self._id(stop), kept)
         return self
+
+    def place_made(
+        self, part: Executable, within: Sequence[Executable] = (), absorbed: Sequence[Executable] = ()
+    ) -> None:
+        """Place what an expression has just made of the parts `within`; groups it `absorbed` are parts no more.
+
+        Python makes `(b | c)` before `a >> ...` names a, which comes first all the same: where all tasks lie in a
+        cycle, the first one is the start.
+        """
+        if came := self._place_in_order(within or [part], absorbed):
+            self._fresh[id(part)] = (part, came)
+
+    def _place_in_order(self, parts: Sequence[Executable], absorbed: Sequence[Executable] = ()) -> list[Node]:
+        """Place `parts`, and put what came with them into their order; returns that."""
+        came = [node for gone in absorbed for node in self._fresh.pop(id(gone), (gone, []))[1]]
+        for part in parts:
+            known = len(self._definition.nodes)
+            part.place(self)
+            _, made = self._fresh.pop(id(part), (part, self._definition.nodes[known:]))
+            came += made
+        if came and self._definition.nodes[-len(came) :] != came:
+            moved, ordered = {node.id for node in came}, iter(came)
+            self._definition.nodes = [next(ordered) if n.id in moved else n for n in self._definition.nodes]
+            self._plan = None
+        return came
 
     def place_task(self, task: TaskWrapper) -> None:
         known = self._nodes.get(task.name)
@@ -271,6 +305,10 @@ class WorkflowContext:
         self, start_node: str | None = None, max_steps: int | None = None, inputs: dict[str, Any] | None = None
     ) -> RunResult:
         """Run to the end or to a question. A waiting run goes on; a finished one begins anew."""
+        if max_steps is not None and (type(max_steps) is not int or max_steps < 0):
+            raise WorkflowStateError(f"max_steps={max_steps!r} must be a whole number from 0, or None.")
+        if inputs is not None and not isinstance(inputs, Mapping):
+            raise WorkflowStateError(f"inputs={inputs!r} must be a dict of values by name.")
         if self._run is None or not self._run.is_waiting:
             self._run = runner_factory[0](self, start_node, max_steps, inputs)
         return self._run.execute()

@@ -93,7 +93,7 @@ class HttpPolicy:
         if not self.hosts:
             raise HttpRefused(
                 f"HTTP requests are not allowed here: no host is. Set {SETTING} to the hosts that may be called "
-                "(in the library: HttpPolicy(hosts=...))."
+                "(in the library: services={'http': HttpPolicy.of(hosts)})."
             )
         literal = host in {_ascii(name) for name in self.hosts if "*" not in name}
         if not literal and not any(_matches(host, pattern) for pattern in self.hosts):

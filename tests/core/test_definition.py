@@ -70,13 +70,25 @@ def test_a_problem_names_its_place(doc, expected):
 
 
 def test_all_problems_come_at_once():
-    doc = document([do("a"), do("a"), {"id": "b", "uses": "nope"}], [edge("a", "z")], defaults={"max_cycles": 1})
+    doc = document(
+        [do("a"), do("a"), {"id": "b", "uses": "nope"}],
+        [edge("a", "z"), edge("a", "b", when="1 +")],
+        defaults={"max_cycles": 1},
+    )
     assert {path for _, path in places(doc)} == {
         "defaults.max_cycles",
         "tasks[1].id",
         "tasks[2].uses",
         "edges[0].target",
+        "edges[1].when",
     }
+
+
+def test_an_edge_from_a_task_to_itself_keeps_it_a_start():
+    doc = document([do("a"), do("b")], [edge("a", "a")])
+    assert compile_document(doc, TASKS).starts == ("a", "b")
+    doc["edges"][0]["loop"] = False
+    assert places(doc) == [("cycle_not_allowed", "edges[0].loop")]
 
 
 def test_a_condition_can_end_an_unlimited_loop():
@@ -90,6 +102,13 @@ def test_two_members_of_a_group_can_be_the_heads_of_a_loop():
     )
     plan = compile_document(doc, TASKS)
     assert set(plan.loops[0].heads) == {"b", "c"}
+
+
+def test_a_group_is_no_member_of_another():
+    groups = [{"id": "g", "members": ["a", "b"]}, {"id": "h", "members": ["g", "c"]}]
+    (problem,) = problems(document([do("a"), do("b"), do("c")], groups=groups), TASKS)
+    assert problem.path == "groups[1].members[0]"
+    assert problem.message == "group 'g' cannot be a member of a group; name its tasks instead"
 
 
 def test_from_definition_raises_with_the_problems():

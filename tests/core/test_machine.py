@@ -300,6 +300,14 @@ def test_only_what_the_start_node_reaches_runs():
     assert (run.state.status, run.state.tasks["a"].outcome) == ("succeeded", "skipped")
 
 
+def test_what_follows_a_group_waits_only_for_members_that_the_start_node_reaches():
+    run = Scenario("a >> (b | c) >> d")
+    run.plan = run.workflow.plan()
+    run._state = RunState.for_plan(run.plan)
+    run.tell(n.RunStarted(0.0, "b")).succeed("b", "d")
+    assert (run.state.status, run.state.tasks["c"].outcome) == ("succeeded", "skipped")
+
+
 def test_an_illegal_move_names_both_statuses_and_changes_nothing():
     state = TaskState("a")
     with pytest.raises(IllegalTransition, match=r"'blocked'.*'success'"):

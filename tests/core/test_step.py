@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from engine import DefinitionError, WorkflowContext, WorkflowStateError, step, task, workflow
-from engine.core.task import TaskWrapper
+from engine.core.task import CURRENT, TaskWrapper
 
 
 def test_a_question_is_joined_like_a_task_and_a_rejection_goes_round() -> None:
@@ -23,6 +25,27 @@ def test_a_question_is_joined_like_a_task_and_a_rejection_goes_round() -> None:
     (second,) = feedback.pending_feedback
     feedback.approve(second)
     assert wf.execute().results["publish"] == "draft 2"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda a, b, c: a >> (b | c) >> a,
+        lambda a, b, c: a >> (b | c | step("d", "branch")) >> a,
+        lambda a, b, c: a >> (b >> c) >> a,
+        lambda a, b, c: a >> ((b >> c) | step("d", "branch")) >> a,
+        lambda a, b, c: a >> (step("b", "branch") | step("c", "branch")).with_policy("best_effort") >> a,
+        lambda a, b, c: CURRENT.get().add_edge(a, b | c).add_edge(b | c, a),  # type: ignore[union-attr]
+        lambda a, b, c: a >> step("b", "branch") >> c >> a,
+        lambda a, b, c: a >> b >> TaskWrapper("c", lambda: 1) >> a,
+    ],
+)
+def test_what_an_expression_makes_first_is_not_the_start_before_what_it_follows(draw: Any) -> None:
+    a, b, c = (TaskWrapper(name, lambda: 1) for name in "abc")
+    with workflow("round") as wf:
+        draw(a, b, c)
+    assert wf.plan().starts == ("a",)
+    assert [entry["id"] for entry in wf.to_definition()["tasks"]][:3] == ["a", "b", "c"]
 
 
 def test_a_workflow_is_a_step_of_another() -> None:

@@ -14,6 +14,7 @@ from engine import (
     FeedbackRejectedException,
     RetryAfter,
     TaskExecutionContext,
+    TaskWrapper,
     TerminalError,
     WorkflowContext,
     WorkflowMonitor,
@@ -23,6 +24,7 @@ from engine import (
     task,
     workflow,
 )
+from engine.core import registry
 
 
 def test_importing_the_library_leaves_django_out():
@@ -332,6 +334,60 @@ def test_two_tasks_of_one_name_are_refused():
             def two(): ...
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"join": "some"}, "join='some' must be 'all_done', 'all', 'any' or a whole number from 1"),
+        ({"max_cycle": "5"}, "max_cycle='5' must be a whole number"),
+        ({"timeout": -1}, "timeout=-1 must be a number of seconds from 0"),
+        ({"on_error": "explode"}, "on_error='explode' must be one of 'fail', 'ignore'"),
+        ({"converge": 0}, "converge=0 must be a tolerance above 0"),
+        ({"retry_on": "OSError"}, "retry_on='OSError' must be an exception class"),
+    ],
+)
+def test_a_wrong_setting_is_refused_where_it_is_given(setting, words):
+    with pytest.raises(WorkflowStateError, match=f"^Task 'wrong.setting': {words}"):
+        task(name="wrong.setting", **setting)(lambda: None)
+    assert "wrong.setting" not in registry.tasks()
+
+
+def test_wrong_settings_of_edges_and_groups_are_refused_where_they_are_given():
+    a, b = TaskWrapper("a", lambda: 1), TaskWrapper("b", lambda: 2)
+    with workflow("w") as wf:
+        with pytest.raises(WorkflowStateError, match=r"a.*b.*on='sucess' must be one of 'success', 'error'"):
+            wf.add_edge(a, b, on="sucess")
+        with pytest.raises(WorkflowStateError, match=r"a.*b.*policy='most' must be 'strict', 'best_effort'"):
+            (a | b).with_policy("most")
+    with pytest.raises(WorkflowStateError, match="'fetch' is no function"):
+        task("fetch")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"default_max_cycle": -1}, "default_max_cycle=-1 must be a whole number from 0"),
+        ({"default_max_retries": "3"}, "default_max_retries='3' must be a whole number from 0"),
+        ({"max_workers": 0}, "max_workers=0 must be a whole number from 1"),
+        ({"coordination_backend": "threads"}, "coordination_backend='threads' is unknown; use one of: memory"),
+    ],
+)
+def test_a_wrong_setting_of_a_workflow_is_refused(setting, words):
+    with pytest.raises(WorkflowStateError, match=words):
+        workflow("w", **setting)
+
+
+def test_what_cannot_be_run_is_refused_and_leaves_the_workflow_usable():
+    with workflow("w") as wf:
+        wf.add(TaskWrapper("a", lambda: 1))
+        with pytest.raises(WorkflowStateError, match="'b' cannot be joined"):
+            wf.add("b")
+        with pytest.raises(WorkflowStateError, match="max_steps='3' must be a whole number"):
+            wf.execute(max_steps="3")
+        with pytest.raises(WorkflowStateError, match="inputs=5 must be a dict"):
+            wf.execute(inputs=5)
+        assert wf.execute().results == {"a": 1}
+
+
 def test_a_pipeline_made_outside_belongs_to_the_workflow_it_is_added_to():
     @task
     def a(): ...
@@ -381,7 +437,7 @@ def test_a_workflow_draws_itself():
         a >> (b | c)
         wf.add_edge(b, b, when="result == null")
     drawn = wf.to_mermaid()
-    assert "n2 --> n3" in drawn
+    assert "n0 --> n3" in drawn
     assert "n0 -.->|"  # quot;result == null#quot;, ≤ 10"| n0" in drawn
 
 
@@ -422,6 +478,26 @@ def test_a_condition_without_a_value_fails_its_task():
     }  # fmt: skip
     result = WorkflowContext.from_definition(doc).execute()
     assert (result.status, "missing" in result.error("a"), result.state("b").outcome) == ("failed", True, "skipped")
+
+
+def test_a_failed_condition_of_a_loop_can_be_handled():
+    passes = []
+
+    @task
+    def again():
+        passes.append(1)
+        return len(passes) if len(passes) < 3 else "no number"
+
+    @task
+    def rescue(again):
+        return again["error"]
+
+    with workflow("w") as wf:
+        wf.add_edge(again, again, when="again < 5")
+        wf.add_edge(again, rescue, on="error")
+        result = wf.execute()
+    assert (result.status, result.state("again").outcome) == ("succeeded", "error")
+    assert "No matching overloads" in result.results["rescue"]
 
 
 def test_a_map_step_gives_the_results_in_item_order():

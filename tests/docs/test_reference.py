@@ -28,7 +28,7 @@ KIND_KEYS = {key for fields in definition.KIND_FIELDS.values() for key in fields
 INSIDE = {  # public to the rest of the engine, not to authors
     TaskExecutionContext: {"recorded"},
     WorkflowContext: {
-        "place_task", "place_node", "offer", "place_group", "place_link", "bare_bodies", "wrapper", "function", "workflow_named",
+        "place_task", "place_node", "offer", "place_made", "place_group", "place_link", "bare_bodies", "wrapper", "function", "workflow_named",
     },
     FeedbackManager: {"attach", "detach", "open", "answer_of", "request_of", "was_answered_otherwise", "expire_due", "withdraw"},
     TaskState: {
