@@ -301,9 +301,8 @@ def _decide(request: HttpRequest, feedback: UUID | None) -> HttpResponse:
 @page
 def monitor(request: HttpRequest) -> HttpResponse:
     metrics = api.metrics(request.user)
-    shown = {"metrics": metrics, "page_data": {"metrics": metrics}, "unsent": None}
-    if policy.can(request.user, "monitor.view"):
-        shown |= {"unsent": api.list_unsent(request.user), "can_control": policy.can(request.user, "run.control")}
+    unsent, can_control = api.list_unsent(request.user), policy.can(request.user, "run.control")
+    shown = {"metrics": metrics, "page_data": {"metrics": metrics}, "unsent": unsent, "can_control": can_control}
     return render(request, "monitor.html", shown)
 
 

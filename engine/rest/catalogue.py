@@ -1,4 +1,4 @@
-"""What the site offers and how it is doing: registered tasks, metrics, the audit log."""
+"""What the site offers and how it is doing: registered tasks, metrics, the audit log, what could not be sent."""
 
 from __future__ import annotations
 
@@ -47,3 +47,18 @@ class Audit(ApiView):
         names = ("action", "actor", "obj_type", "obj_id")
         filters: dict[str, Any] = {name: request.query_params.get(name) or None for name in names}
         return page(request, api.audit(request.user, **filters, **paging(request)))
+
+
+class Unsent(ApiView):
+    """Mails and calls of webhooks that were given up, the newest fifty."""
+
+    @extend_schema(operation_id="list_unsent", responses=answers(shapes.listed(shapes.UnsentShape)))
+    def get(self, request: Request) -> Response:
+        return Response({"results": [shown(item) for item in api.list_unsent(request.user)], "next": None})
+
+
+class SendAgain(ApiView):
+    @extend_schema(operation_id="send_again", request=None, responses=answers(None, status=204, refuses=(409,)))
+    def post(self, request: Request, unsent: int) -> Response:
+        api.send_again(request.user, unsent)
+        return Response(status=204)

@@ -416,6 +416,19 @@ class AuditShape(Serializer[Any]):
     data = ObjectField()  # type: ignore[assignment]
 
 
+class UnsentShape(Serializer[Any]):
+    id = serializers.IntegerField()
+    kind = serializers.ChoiceField(["mail", "webhook"])
+    recipient = serializers.CharField()
+    subject = serializers.CharField()
+    tries = serializers.IntegerField()
+    error = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    run = serializers.UUIDField()
+    task = serializers.CharField()
+    workflow = serializers.CharField()
+
+
 def listed(item: type[Serializer[Any]]) -> Any:
     """The shape of one page of `item`s."""
     fields: dict[str, Any] = {"results": item(many=True), "next": serializers.URLField(allow_null=True)}

@@ -57,6 +57,8 @@ urlpatterns = [
     path("definition-schema/", catalogue.DefinitionSchema.as_view(), name="definition-schema"),
     path("metrics/", catalogue.Metrics.as_view(), name="metrics"),
     path("audit/", catalogue.Audit.as_view(), name="audit"),
+    path("unsent/", catalogue.Unsent.as_view(), name="unsent"),
+    path("unsent/<int:unsent>/retry/", catalogue.SendAgain.as_view(), name="send-again"),
     path("schema/", SpectacularAPIView.as_view(**_guarded), name="schema"),
     path("docs/", docs, name="docs"),
 ]

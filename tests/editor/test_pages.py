@@ -10,12 +10,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django_vite.core.exceptions import DjangoViteAssetNotFoundError
 
 from engine.access import policy
 from engine.runs import api
 from engine.runs.data import FeedbackItem, Run, Workflow
 from engine.runs.models import Run as RunRow
+from engine.runs.outgoing import OutboxItem
 from tests.access.people import person
 
 from .conftest import ASK, browser
@@ -295,3 +297,25 @@ def test_a_missing_build_leaves_pages_readable(boss: User, monkeypatch: pytest.M
     answer = browser(boss).get(reverse("workflows"))
     assert answer.status_code == 200
     assert "The interface has not been built" in text(answer)
+
+
+def test_operators_see_what_could_not_be_sent_and_send_it_again(boss: User, run: Run) -> None:
+    page = reverse("monitor")
+    assert "was given up" in text(browser(boss).get(page))
+    row = RunRow.objects.get(public_id=run.id)
+    item = OutboxItem.objects.create(
+        run=row, key="ask", iteration=1, kind="mail", recipient="desk@example.com", subject="News", message="<b>",
+        dedupe_key="1", state="failed", tries=8, error="550 no such <user>", next_try_at=timezone.now(),
+        created_at=timezone.now(),
+    )  # fmt: skip
+    shown = text(browser(boss).get(page))
+    assert "desk@example.com" in shown
+    assert "550 no such &lt;user&gt;" in shown
+    assert "Tried 8 times" in shown
+    again = reverse("send-again", args=[item.pk])
+    assert browser(boss).get(again).status_code == 405
+    assert browser(boss, checks_csrf=True).post(again).status_code == 403
+    assert browser(boss).post(again)["Location"] == page
+    item.refresh_from_db()
+    assert (item.state, item.tries) == ("waiting", 0)
+    assert browser(boss).post(again).status_code == 409

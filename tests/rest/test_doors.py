@@ -115,6 +115,7 @@ CALLS = {
     "feedback.view": ("GET", "feedback/{feedback}/"),
     "feedback.answer": ("POST", "feedback/{feedback}/answer/"),
     "audit.view": ("GET", "audit/"),
+    "monitor.view": ("GET", "unsent/"),
 }
 BODIES = {
     "workflow.edit": lambda ids: {"name": "Other", "document": ASK},

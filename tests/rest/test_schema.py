@@ -67,6 +67,7 @@ def test_the_schema_of_definitions_is_served(boss, published):
         ("tasks/", "/api/v1/tasks/"),
         ("metrics/", "/api/v1/metrics/"),
         ("audit/", "/api/v1/audit/"),
+        ("unsent/", "/api/v1/unsent/"),
     ],
 )
 def test_answers_have_the_described_shape(schema, boss, published, run, question, path, described):
