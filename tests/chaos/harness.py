@@ -32,6 +32,7 @@ from .bodies import LOG
 
 RUNS = int(os.environ.get("CHAOS_RUNS", "300"))
 FINAL = "('succeeded', 'failed', 'rejected', 'stopped')"
+_LIVE = f"SELECT count(*) FROM engine_run WHERE status NOT IN {FINAL}"
 RESULTS_PER_RUN = 11  # of its 12 executions one is a person's
 PEOPLE = 12  # more than one, because each may write once a second
 STARTERS = 3
@@ -268,10 +269,15 @@ class Product:
     # -- load and verdict -------------------------------------------------------------------------------------------
 
     @contextmanager
-    def load(self, row: Row, runs: int, *, seconds: float = 0.02, limit: float = 600.0) -> Iterator[Load]:
-        """Standard load in the background while the block injects its fault; afterwards everything must end well."""
+    def load(
+        self, row: Row, runs: int, *, seconds: float = 0.02, limit: float = 600.0, at_once: int | None = None
+    ) -> Iterator[Load]:
+        """Standard load in the background while the block injects its fault; afterwards everything must end well.
+
+        `at_once` bounds how many runs go on at a time, where a recovery is measured and not the length of a queue.
+        """
         self.publish(STANDARD)
-        load, began = Load(self, runs, seconds), time.monotonic()
+        load, began = Load(self, runs, seconds, at_once), time.monotonic()
         try:
             yield load
             load.wait(limit)
@@ -320,8 +326,8 @@ class Product:
 class Load:
     """Runs being started by some threads, and answered by another."""
 
-    def __init__(self, product: Product, runs: int, seconds: float) -> None:
-        self.product, self.runs, self.seconds = product, runs, seconds
+    def __init__(self, product: Product, runs: int, seconds: float, at_once: int | None = None) -> None:
+        self.product, self.runs, self.seconds, self.at_once = product, runs, seconds, at_once
         self.started: list[str] = []
         self.errors: list[BaseException] = []
         self._over = threading.Event()
@@ -339,6 +345,8 @@ class Load:
 
     def _start(self) -> None:
         while next(self._missing, None) is not None and not self._over.is_set():
+            while self.at_once and self.product.number(_LIVE) >= self.at_once and not self._over.wait(0.1):
+                pass
             self.started.append(self.product.start(seconds=self.seconds))
 
     def _answer(self) -> None:
