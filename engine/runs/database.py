@@ -124,41 +124,35 @@ def say_alive(process: str) -> None:
 
 def is_alive(process: str) -> bool:
     """Whether a process that said so is still there. SQLite only: all its processes share one machine."""
-    path = _lock_path(f".{process}")
-    if path is None:
-        return False
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        Path(path).unlink(missing_ok=True)
-        return False
-    finally:
-        os.close(handle)
+    return _is_held(process, removed=True) is True
 
 
 def is_gone(process: str) -> bool:
     """Whether the system knows that a process which said it is alive has ended, however fresh its last sign is.
     Never on PostgreSQL, where it may run on another machine.
     """
-    path = None if on_postgresql() else _lock_path(f".{process}")
+    return not on_postgresql() and _is_held(process) is False
+
+
+def _is_held(process: str, *, removed: bool = False) -> bool | None:
+    """Whether the lock of `say_alive` is held; None where there can be none. What a dead process left behind can be
+    `removed`, if no other process will ever take its name.
+    """
+    path = _lock_path(f".{process}")
     if path is None:
-        return False
+        return None
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return True
+        return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    else:
         return True
+    else:
+        if removed:
+            Path(path).unlink(missing_ok=True)
+        return False
     finally:
         os.close(handle)
 
