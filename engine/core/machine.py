@@ -28,8 +28,8 @@ from engine.core.routes import (
     UNREACHED,
     arrive,
     child_ended,
+    decide_group,
     evaluate_condition,
-    group_outcome,
     route,
     skip,
 )
@@ -66,8 +66,7 @@ def after_plain(plan: Plan, state: RunState, task: TaskState, plain: PlainTask) 
     for group_id in plain.groups:
         group = state.groups[group_id]
         if group.outcome is None and group.arrived >= group.size:
-            group.outcome = group_outcome(plan.groups[group_id], group)
-            fold.queue.append((group_id, group.outcome))
+            decide_group(fold, plan.groups[group_id])
     _settle(fold)
     return fold.decision()
 
@@ -101,6 +100,8 @@ def _conclude(fold: Fold) -> None:
         if not state.paused:
             fold.run_status("waiting")
         return
+    if state.verdicts and state.closing is None:
+        judge(fold, only=frozenset(state.verdicts))
     if state.open and state.closing is None:
         if state.partial or state.failure or state.rejection:
             _close(fold, "failed" if state.failure else "rejected" if state.rejection else "succeeded")

@@ -6,7 +6,19 @@ from engine.core.cycle import is_close, may_run_again
 from engine.core.errors import ExpressionError
 from engine.core.fold import Fold
 from engine.core.plan import Converge, PlanEdge, PlanLoop
-from engine.core.routes import ERROR, FIRES, LOOP_FAILED, REJECTED, arrive, count_arrival, decide, fail_run, holds
+from engine.core.routes import (
+    ERROR,
+    FIRES,
+    LOOP_FAILED,
+    REJECTED,
+    arrive,
+    count_arrival,
+    decide,
+    fail_run,
+    groups_ahead,
+    holds,
+    mark_handled,
+)
 from engine.core.scope import edge_value, expression_scope, source_value
 from engine.core.state import LoopState, TaskState, TaskStatus
 
@@ -82,8 +94,7 @@ def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str
     # The source begins a new life: what it says of its failure has to be read before.
     carried = edge_value(plan, fold.state, edge) if how in (ERROR, REJECTED) else None
     if how in (ERROR, REJECTED) and edge.on == how:
-        for member in plan.members_of(edge.source):
-            tasks[member].handled = True
+        mark_handled(fold, edge.source)
     again, forgets = edge.renews, edge.forgets
     if fold.state.verdicts:
         judge(fold, only=again)
@@ -229,19 +240,19 @@ def judge(fold: Fold, only: frozenset[str] | None = None) -> None:
 
 
 def _is_judged(fold: Fold, task: TaskState, *, final: bool) -> bool:
-    if task.handled:
+    if task.handled or task.tolerated:
         return True
     planned = fold.plan.tasks.get(task.task_id)
     if planned is not None:
         edges, loops = fold.plan.edges, fold.state.loops
         own = [edges[index] for index in (*planned.out, *planned.closes)]
-        for group_id in planned.groups:
-            outcome, group = fold.state.groups[group_id].outcome, fold.plan.groups[group_id]
+        for group in groups_ahead(fold, task.task_id):
+            outcome, is_member = fold.state.groups[group.id].outcome, task.task_id in group.members
             ends = [edges[index] for index in (*group.out, *group.closes)]
             may_mend = group.policy != "strict" or any(edge.on == "error" for edge in ends)
             if outcome is None and may_mend and not final:
                 return False
-            if outcome == "success" and group.policy != "strict":
+            if outcome == "success" and group.policy != "strict" and is_member:
                 task.tolerated = True
                 fold.changed.add(task.task_id)
                 return True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from engine.core.errors import ExpressionError
 from engine.core.fold import Fold
-from engine.core.plan import PlanEdge, PlanGroup, PlanTask
+from engine.core.graph import reachable
+from engine.core.plan import Plan, PlanEdge, PlanGroup, PlanTask
 from engine.core.scope import expression_scope
 from engine.core.state import GroupState, TaskState, TaskStatus
 
@@ -131,10 +134,8 @@ def arrive(fold: Fold, group: PlanGroup, member: str, how: str) -> None:
     task.arrived = (*task.arrived, group.id)
     fold.changed.add(member)
     count_arrival(state, member, how)
-    if state.arrived < len(group.members):
-        return
-    state.outcome = group_outcome(group, state)
-    fold.queue.append((group.id, state.outcome))
+    if state.arrived >= len(group.members):
+        decide_group(fold, group)
 
 
 def count_arrival(state: GroupState, member: str, how: str) -> None:
@@ -145,30 +146,125 @@ def count_arrival(state: GroupState, member: str, how: str) -> None:
         state.failed.append(member)
 
 
-def group_outcome(group: PlanGroup, state: GroupState) -> str:
-    """success, error or skipped (nothing ran), by the group's policy."""
-    policy = group.policy
-    if not state.worked and not state.failed:
+def decide_group(fold: Fold, group: PlanGroup) -> None:
+    """All members have ended: the group has worked or not, and a failure it can do without fails nothing."""
+    state = fold.state.groups[group.id]
+    broken = broken_members(fold, group)
+    state.outcome = group_outcome(group, state, broken)
+    if state.outcome == SUCCESS and group.policy != "strict":
+        for task_id in sorted(set().union(*broken.values())):
+            fold.state.tasks[task_id].tolerated = True
+            fold.changed.add(task_id)
+    fold.queue.append((group.id, state.outcome))
+
+
+def group_outcome(group: PlanGroup, state: GroupState, broken: Collection[str] = ()) -> str:
+    """success, error or skipped (nothing ran), by the group's policy; `broken` members count as failed."""
+    policy, failed = group.policy, {*state.failed, *broken}
+    if not state.worked and not failed:
         return SKIPPED
     if policy == "strict":
-        good = not state.failed
+        good = not failed
     elif policy == "best_effort":
         good = True
     elif isinstance(policy, dict) and "at_least" in policy:
         good = state.worked >= policy["at_least"]
     else:
         assert isinstance(policy, dict)
-        good = not set(state.failed) & set(policy["critical"])
+        good = not failed & set(policy["critical"])
     return SUCCESS if good else ERROR
+
+
+def broken_members(fold: Fold, group: PlanGroup) -> dict[str, set[str]]:
+    """Members skipped over a failure on their way, with the tasks that failed inside the group.
+
+    A failure before the whole group is not the group's: where it kept every member from running the group is skipped.
+    """
+    tasks, state = fold.state.tasks, fold.state.groups[group.id]
+    if state.worked + len(state.failed) == state.arrived:
+        return {}  # the common case, told without reading its members
+    skipped = [member for member in group.members if tasks[member].how == SKIPPED]
+    behind = {member: failed for member in skipped if (failed := failures_behind(fold, member))}
+    members = set(group.members)
+    before = {
+        task_id
+        for task_id in set().union(*behind.values()) - members
+        if members <= reachable([task_id], _Follows(fold.plan))
+    }
+    ran = state.worked or state.failed
+    return {member: failed - before for member, failed in behind.items() if ran or failed - before}
+
+
+class _Follows(dict[str, list[str]]):
+    """What comes after a task or group, looked up as it is asked for."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+
+    def get(self, node_id: str, default: object = None) -> list[str]:
+        node = self.plan.tasks.get(node_id) or self.plan.groups[node_id]
+        return [self.plan.edges[index].target for index in node.out] + list(getattr(node, "groups", ()))
+
+
+def failures_behind(fold: Fold, node_id: str) -> set[str]:
+    """The failed tasks over which a task was skipped or a group failed. Where an error edge of the failed task itself
+    fired, another way was taken: what it left out is skipped like after a condition.
+    """
+    plan, tasks = fold.plan, fold.state.tasks
+    found: set[str] = set()
+    seen: set[str] = set()
+    todo = [node_id]
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        group = plan.groups.get(name)
+        if group is not None:
+            todo += group.members if fold.state.groups[name].outcome == ERROR else ()
+            continue
+        task = tasks[name]
+        if task.how in (ERROR, REJECTED):
+            own = [plan.edges[index] for index in plan.tasks[name].out]
+            if not (task.handled and any(edge.on == task.how for edge in own)):
+                found.add(name)
+        elif task.how == SKIPPED:
+            todo += [plan.edges[index].source for index in task.dead if plan.edges[index].on == "success"]
+    return found
+
+
+def groups_ahead(fold: Fold, task_id: str) -> list[PlanGroup]:
+    """The groups that a failure of this task may reach by keeping tasks from running."""
+    plan = fold.plan
+    found: dict[str, PlanGroup] = {}
+    seen: set[str] = set()
+    todo = [task_id] if plan.groups else []
+    while todo:
+        name = todo.pop()
+        node: PlanTask | PlanGroup = plan.tasks.get(name) or plan.groups[name]
+        if isinstance(node, PlanTask):
+            found.update((group_id, plan.groups[group_id]) for group_id in node.groups)
+            todo += [group_id for group_id in node.groups if group_id not in seen]
+            seen.update(node.groups)
+        for edge in (plan.edges[index] for index in node.out):
+            target = fold.state.tasks[edge.target]
+            may_skip = target.status is _BLOCKED or target.how == SKIPPED
+            if edge.on == "success" and may_skip and edge.target not in seen:
+                seen.add(edge.target)
+                todo.append(edge.target)
+    return list(found.values())
 
 
 def mark_handled(fold: Fold, source: str) -> None:
     """An edge took care of a failure or rejection: it does not decide the run's status."""
-    for member in fold.plan.members_of(source):
-        task = fold.state.tasks[member]
+    group = fold.plan.groups.get(source)
+    failed = set() if group is None else set().union(*broken_members(fold, group).values())
+    for task_id in (*fold.plan.members_of(source), *sorted(failed)):
+        task = fold.state.tasks[task_id]
         if task.how in (ERROR, REJECTED) and not task.handled:
             task.handled = True
-            fold.changed.add(member)
+            fold.changed.add(task_id)
 
 
 def child_ended(fold: Fold, task: TaskState) -> None:

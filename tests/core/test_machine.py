@@ -106,6 +106,63 @@ def test_a_group_policy_says_what_counts_as_success(policy, status, follower):
     assert (run.state.status, run.state.tasks["d"].outcome) == (status, follower)
 
 
+@pytest.mark.parametrize("order", ["ac", "ca"])
+@pytest.mark.parametrize(
+    ("policy", "status", "follower"),
+    [
+        ("strict", "failed", "skipped"),
+        ("best_effort", "succeeded", "success"),
+        ({"at_least": 1}, "succeeded", "success"),
+        ({"at_least": 2}, "failed", "skipped"),
+        ({"critical": ["b"]}, "failed", "skipped"),
+        ({"critical": ["c"]}, "succeeded", "success"),
+    ],
+)
+def test_a_failure_on_the_way_to_a_member_counts_like_one_of_the_member(policy, status, follower, order):
+    run = Scenario("((a >> m >> b) | c) >> d")
+    run.workflow._definition.groups[0].policy = policy
+    for name in order:
+        run.fail("a") if name == "a" else run.succeed("c")
+    if follower == "success":
+        run.succeed("d")
+    assert (run.state.status, run.state.tasks["d"].outcome) == (status, follower)
+
+
+@pytest.mark.parametrize("order", ["ac", "ca"])
+def test_an_error_edge_of_a_group_mends_a_failure_on_the_way_to_a_member(order):
+    run = Scenario("((a >> b) | c) >> d")
+    run.workflow.add_edge(run.workflow._definition.groups[0].id, run.made["mend"], on="error")
+    for name in order:
+        run.fail("a") if name == "a" else run.succeed("c")
+    run.succeed("mend")
+    assert (run.state.status, run.state.tasks["d"].outcome) == ("succeeded", "skipped")
+
+
+def test_a_failed_group_breaks_the_group_behind_it():
+    run = Scenario("(a | b) >> c; (c | d) >> e").fail("a").succeed("b", "d")
+    assert (run.state.tasks["e"].outcome, run.state.status) == ("skipped", "failed")
+    run = Scenario("(a | b) >> c; (c | d) >> e")
+    run.workflow._definition.groups[1].policy = "best_effort"
+    run.fail("a").succeed("b", "d", "e")
+    assert run.state.status == "succeeded"
+
+
+@pytest.mark.parametrize("policy", ["strict", "best_effort"])
+def test_a_failure_before_a_whole_group_is_not_the_groups(policy):
+    run = Scenario("a >> (b | c) >> d")
+    run.workflow._definition.groups[0].policy = policy
+    run.fail("a")
+    assert (run.state.groups["group_1"].outcome, run.state.status) == ("skipped", "failed")
+    assert run.state.tasks["d"].outcome == "skipped"
+
+
+def test_a_member_that_a_condition_or_an_error_edge_leaves_out_does_not_fail_its_group():
+    run = Scenario("(b | c) >> d").edge("a", "b", when="result > 1").succeed("c").succeed("a", value=1).succeed("d")
+    assert run.state.status == "succeeded"
+    run = Scenario("(b | c) >> d; a >> b").edge("a", "mend", on="error").succeed("c").fail("a").succeed("mend", "d")
+    assert run.state.status == "succeeded"
+
+
 @pytest.mark.parametrize("order", ["bc", "cb"])
 def test_an_error_edge_of_a_group_mends_a_failure_whoever_ends_first(order):
     run = Scenario("a >> (b | c) >> d")
