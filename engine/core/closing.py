@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.core.fold import Fold
 from engine.core.news import CancelTask, WithdrawRequests
 from engine.core.plan import UNATTENDED_KINDS
-from engine.core.routes import ERROR
+from engine.core.routes import ERROR, fail_over_child
 from engine.core.state import TaskState, TaskStatus
 
 _READY, _RUNNING, _PLANNED, _SUCCESS = TaskStatus.READY, TaskStatus.RUNNING, TaskStatus.PLANNED, TaskStatus.SUCCESS
@@ -30,6 +30,9 @@ def close_rest(fold: Fold) -> None:
         if status is _ASKING:
             fold.commands.append(WithdrawRequests(task.task_id))
         if status is _PLANNED or status is _SUCCESS:
+            if task.child_error is not None:
+                fail_over_child(fold, task)
+                continue
             task.outcome = "success"
             if status is _PLANNED:
                 fold.move(task, _SUCCESS)

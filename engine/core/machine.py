@@ -101,7 +101,7 @@ def _conclude(fold: Fold) -> None:
             fold.run_status("waiting")
         return
     if state.verdicts and state.closing is None:
-        judge(fold, only=frozenset(state.verdicts))
+        judge(fold, final=True)
     if state.open and state.closing is None:
         if state.partial or state.failure or state.rejection:
             _close(fold, "failed" if state.failure else "rejected" if state.rejection else "succeeded")

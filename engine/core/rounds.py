@@ -9,6 +9,7 @@ from engine.core.plan import Converge, PlanEdge, PlanLoop
 from engine.core.routes import (
     ERROR,
     FIRES,
+    IGNORED,
     LOOP_FAILED,
     REJECTED,
     arrive,
@@ -229,37 +230,53 @@ def end_of(fold: Fold, node_id: str) -> str | None:
     return group.outcome if group is not None else fold.state.tasks[node_id].how
 
 
-def judge(fold: Fold, only: frozenset[str] | None = None) -> None:
-    """Say of every failed or rejected task whether somebody handled it. With `only`, now or never."""
-    final = only is not None
-    fold.state.verdicts = [
-        task_id
-        for task_id in fold.state.verdicts
-        if (only is not None and task_id not in only) or not _is_judged(fold, fold.state.tasks[task_id], final=final)
-    ]
+def judge(fold: Fold, only: frozenset[str] | None = None, *, final: bool = False) -> None:
+    """Say of every failed or rejected task whether somebody handled it: with `final` now or never, and so of those
+    in `only`.
+    """
+    kept = []
+    for task_id in fold.state.verdicts:
+        concerned = only is None or _failed_with(fold, task_id)[-1].task_id in only
+        if not concerned or not _is_judged(fold, task_id, final=final or only is not None):
+            kept.append(task_id)
+    fold.state.verdicts = kept
 
 
-def _is_judged(fold: Fold, task: TaskState, *, final: bool) -> bool:
-    if task.handled or task.tolerated:
+def _failed_with(fold: Fold, task_id: str) -> list[TaskState]:
+    """The task and those it takes with it: a joined child its parent, and so on up."""
+    line = [fold.state.tasks[task_id]]
+    while line[-1].joined and line[-1].parent is not None:
+        line.append(fold.state.tasks[line[-1].parent])
+    return line
+
+
+def _is_judged(fold: Fold, task_id: str, *, final: bool) -> bool:
+    line = _failed_with(fold, task_id)
+    task, blamed = line[0], line[-1]
+    if any(one.handled or one.tolerated or one.how == IGNORED for one in line):
         return True
-    planned = fold.plan.tasks.get(task.task_id)
+    if not final and any(one.children and fold.task(one).on_error == "ignore" for one in line):
+        return False  # ignored once its other children have ended
+    how = task.how if blamed is task else ERROR
+    planned = fold.plan.tasks.get(blamed.task_id)
     if planned is not None:
         edges, loops = fold.plan.edges, fold.state.loops
         own = [edges[index] for index in (*planned.out, *planned.closes)]
-        for group in groups_ahead(fold, task.task_id):
-            outcome, is_member = fold.state.groups[group.id].outcome, task.task_id in group.members
+        for group in groups_ahead(fold, blamed.task_id):
+            outcome, is_member = fold.state.groups[group.id].outcome, blamed.task_id in group.members
             ends = [edges[index] for index in (*group.out, *group.closes)]
             may_mend = group.policy != "strict" or any(edge.on == "error" for edge in ends)
             if outcome is None and may_mend and not final:
                 return False
             if outcome == "success" and group.policy != "strict" and is_member:
-                task.tolerated = True
-                fold.changed.add(task.task_id)
+                blamed.tolerated = True
+                fold.changed.add(blamed.task_id)
                 return True
             own += ends
         for edge in own:
             waits = edge.leaves if edge.loop is None else (edge.loop,)
-            if not final and edge.on == task.how and not all(loops[index].ended for index in waits):
+            undecided = bool(blamed.children) or not all(loops[index].ended for index in waits)
+            if not final and edge.on == how and undecided:
                 return False
     if task.how == REJECTED:
         fold.state.rejection = fold.state.rejection or task.reason or f"{task.task_id} was rejected"

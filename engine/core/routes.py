@@ -281,19 +281,33 @@ def child_ended(fold: Fold, task: TaskState) -> None:
 
 
 def finish_parent(fold: Fold, parent: TaskState) -> None:
-    how = ERROR if parent.child_error else SUCCESS
-    parent.how = how
     if fold.task(parent).kind == "map" and parent.args is not None:
         children = [fold.state.tasks[child] for child in parent.args["children"]]
         parent.result = [child.result if child.how in (SUCCESS, HUMAN_SKIP) else None for child in children]
-    if parent.status is TaskStatus.SUCCESS:
-        parent.outcome = "success"
-        fold.move(parent, TaskStatus.COMPLETED, {"outcome": "success"})
-    fold.queue.append((parent.task_id, how))
+    if parent.child_error is not None:
+        fail_over_child(fold, parent)
+    else:
+        parent.how = SUCCESS
+        if parent.status is TaskStatus.SUCCESS:
+            parent.outcome = "success"
+            fold.move(parent, TaskStatus.COMPLETED, {"outcome": "success"})
+    assert parent.how is not None
+    fold.queue.append((parent.task_id, parent.how))
     for index in fold.loops_of(parent):
         if not fold.state.loops[index].live:
             fold.quiet.add(index)
     child_ended(fold, parent)
+
+
+def fail_over_child(fold: Fold, parent: TaskState) -> None:
+    """A joined child failed: so has the parent, though its own body worked. The verdict stays with the child."""
+    ignored = fold.task(parent).on_error == "ignore"
+    parent.error, parent.outcome, parent.how = parent.child_error, "error", IGNORED if ignored else ERROR
+    if ignored:
+        parent.result = None
+    if parent.status is TaskStatus.PLANNED:
+        fold.move(parent, TaskStatus.ERROR, {"error": parent.error})
+    fold.move(parent, TaskStatus.COMPLETED, {"outcome": "error", "error": parent.error})
 
 
 def fail_run(fold: Fold, text: str) -> None:

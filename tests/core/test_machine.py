@@ -330,6 +330,51 @@ def test_a_failed_joined_child_kills_the_success_edges_of_its_parent():
     assert (run.state.tasks["b"].outcome, run.state.status) == ("skipped", "failed")
 
 
+CHILDREN = tuple(n.Spawn(task_id=name, uses="a", args={}, join=True) for name in ("one", "two"))
+
+
+def test_a_parent_fails_with_its_joined_child():
+    run = Scenario("a >> b").succeed("a", value=1, spawn=CHILDREN).fail("one").succeed("two")
+    a = run.state.tasks["a"]
+    assert (a.outcome, a.error, run.history("a")[-2:]) == ("error", "one: broken", ["success", "completed"])
+    assert (run.state.status, run.state.failure) == ("failed", "Task 'one' failed: broken")
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_an_error_edge_of_the_parent_handles_the_failure_of_a_joined_child(order):
+    run = Scenario("a >> b", on_error="stop").edge("a", "mend", on="error").succeed("a", spawn=CHILDREN)
+    for name in order:
+        run.fail(name) if name == "one" else run.succeed(name)
+    run.succeed("mend")
+    assert (run.state.status, run.state.tasks["b"].outcome) == ("succeeded", "skipped")
+
+
+def test_a_tolerant_group_around_the_parent_tolerates_the_failure_of_a_joined_child():
+    run = Scenario("(a | c) >> d")
+    run.workflow._definition.groups[0].policy = "best_effort"
+    run.succeed("a", spawn=CHILDREN).fail("one").succeed("two", "c", "d")
+    assert (run.state.status, run.state.tasks["a"].tolerated) == ("succeeded", True)
+
+
+def test_a_parent_whose_failure_is_ignored_goes_on_with_nothing_after_a_joined_child_failed():
+    run = Scenario("a >> b", tasks={"a": {"on_error": "ignore"}}).succeed("a", value=1, spawn=CHILDREN)
+    run.fail("one").succeed("two", "b")
+    a = run.state.tasks["a"]
+    assert (run.state.status, a.outcome, a.result) == ("succeeded", "error", None)
+
+
+def test_a_joined_child_fails_its_parent_in_a_loop_and_the_loop_may_go_round_over_it():
+    run = Scenario("a >> b").edge("a", "a", on="error").succeed("a", spawn=CHILDREN[:1]).fail("one")
+    assert (run.history("a")[-4:], run.iteration("a")) == (["error", "completed", "blocked", "ready"], 2)
+    run.succeed("a", "b")
+    assert run.state.status == "succeeded"
+
+
+def test_a_run_that_stops_over_a_joined_child_says_that_the_parent_failed():
+    run = Scenario("a >> b", on_error="stop").succeed("a", spawn=CHILDREN).fail("one")
+    assert (run.state.status, run.state.tasks["a"].outcome) == ("failed", "error")
+
+
 def test_next_iteration_counts_against_the_limit():
     run = Scenario("a >> b", tasks={"a": {"max_cycle": 2}}).succeed("a", iterate=True)
     assert (run.status("a"), run.iteration("a"), run.status("b")) == ("ready", 2, "blocked")
