@@ -17,8 +17,9 @@ from engine.core.fold import Decision, Fold
 from engine.core.graph import reachable
 from engine.core.plan import PlainTask, Plan, PlanTask
 from engine.core.retry import LOSS_BUDGET, delay_before
-from engine.core.rounds import CONVERGED, CYCLE_LIMIT, decide_next, fail_planned, judge, settle_planned, stands_still
+from engine.core.rounds import CONVERGED, decide_next, fail_planned, judge, settle_planned, stands_still
 from engine.core.routes import (
+    CYCLE_LIMIT,
     ERROR,
     FIRES,
     HUMAN_SKIP,

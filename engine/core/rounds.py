@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from engine.core.cycle import is_close, may_run_again
 from engine.core.errors import ExpressionError
 from engine.core.fold import Fold
 from engine.core.plan import Converge, PlanEdge, PlanLoop
 from engine.core.routes import (
+    CYCLE_LIMIT,
     ERROR,
     FIRES,
     IGNORED,
@@ -23,7 +26,7 @@ from engine.core.routes import (
 from engine.core.scope import edge_value, expression_scope, source_value
 from engine.core.state import LoopState, TaskState, TaskStatus
 
-CONVERGED, CYCLE_LIMIT, CONDITION = "converged", "cycle_limit", "condition"
+CONVERGED, CONDITION = "converged", "condition"
 _PLANNED, _SUCCESS, _COMPLETED = TaskStatus.PLANNED, TaskStatus.SUCCESS, TaskStatus.COMPLETED
 
 
@@ -171,21 +174,24 @@ def _end(fold: Fold, loop: PlanLoop, state: LoopState, reason: str) -> None:
     plan, tasks = fold.plan, fold.state.tasks
     state.ended, state.reason = True, reason
     fold.note("loop_ended", tasks[loop.heads[0]], {"loop": loop.index, "reason": reason, "passes": state.passes})
-    failed = False
+    failed = _failed_heads(fold, loop) if reason == CYCLE_LIMIT else ()
     if reason != CONDITION:
-        failed = reason == CYCLE_LIMIT and any(plan.tasks[head].on_max_cycle == "fail" for head in loop.heads)
-        _mark_ends(fold, loop, reason, failed=failed)
-    marked = {*loop.heads, *(plan.edges[index].source for index in loop.edges)}
+        _mark_ends(fold, loop, reason, failed)
+
+    def end(node_id: str) -> str | None:
+        how = end_of(fold, node_id)
+        return LOOP_FAILED if failed and how in FIRES["success"] else how  # what only worked in it has not either
+
     for index in loop.exits:
         edge = plan.edges[index]
-        how = end_of(fold, edge.source)
+        how = end(edge.source)
         target = tasks[edge.target]
         if edge.index in target.fired or edge.index in target.dead:
             continue  # decided when a loop that overlaps with this one let it pass
         if how is not None and all(fold.state.loops[other].ended for other in edge.leaves):
-            decide(fold, edge, LOOP_FAILED if failed and edge.source not in marked else how)
+            decide(fold, edge, how)
     for member, group_id in loop.members:
-        how = end_of(fold, member)
+        how = end(member)
         group = plan.groups[group_id]
         if how is not None and all(fold.state.loops[other].ended for other in group.leaves[member]):
             arrive(fold, group, member, how)
@@ -193,16 +199,34 @@ def _end(fold: Fold, loop: PlanLoop, state: LoopState, reason: str) -> None:
         settle_planned(fold, tasks[task_id])
 
 
-def _mark_ends(fold: Fold, loop: PlanLoop, reason: str, *, failed: bool) -> None:
-    """Give heads and sources the reason; a limit that counts as a failure makes them errors."""
+def _failed_heads(fold: Fold, loop: PlanLoop) -> tuple[str, ...]:
+    """Whose failure it is that a limit was reached: the heads that have used their executions and count that as an
+    error. Where they have ended otherwise (ignored, skipped by a person), it is that of the tasks that led back.
+    """
+    tasks, plan = fold.state.tasks, fold.plan
+    used = [
+        head
+        for head in loop.heads
+        if plan.tasks[head].on_max_cycle == "fail"
+        and not may_run_again(plan.tasks[head].max_cycle, tasks[head].cycle_count)
+    ]
+    failed = [head for head in used if tasks[head].status is _PLANNED or tasks[head].how in (ERROR, REJECTED)]
+    if used and not failed:
+        sources = (member for index in loop.edges for member in plan.members_of(plan.edges[index].source))
+        failed = [source for source in sources if tasks[source].status is _PLANNED]
+    return tuple(failed)
+
+
+def _mark_ends(fold: Fold, loop: PlanLoop, reason: str, failed: Collection[str]) -> None:
+    """Give heads and sources the reason; `failed` ones become errors."""
     plan, tasks = fold.plan, fold.state.tasks
     ends = [*loop.heads, *(m for index in loop.edges for m in plan.members_of(plan.edges[index].source))]
     for task_id in dict.fromkeys(ends):
         task = tasks[task_id]
         task.reason = task.reason or reason
         fold.changed.add(task_id)
-        if failed and task.status is _PLANNED:
-            limit = plan.tasks[loop.heads[0]].max_cycle
+        if task_id in failed and task.status is _PLANNED:
+            limit = plan.tasks[task_id if task_id in loop.heads else loop.heads[0]].max_cycle
             fail_planned(fold, task, f"The loop has used all {limit} iterations.", CYCLE_LIMIT)
 
 

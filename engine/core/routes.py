@@ -14,6 +14,7 @@ from engine.core.state import GroupState, TaskState, TaskStatus
 # How an execution ended, as the edges out of its task see it.
 SUCCESS, ERROR, IGNORED, REJECTED = "success", "error", "ignored", "rejected"
 SKIPPED, HUMAN_SKIP, LOOP_FAILED, UNREACHED = "skipped", "human_skip", "loop_failed", "unreached"
+CYCLE_LIMIT = "cycle_limit"  # why a loop ended: its head has used its executions
 
 FIRES = {
     "success": frozenset({SUCCESS, IGNORED, HUMAN_SKIP}),
@@ -230,8 +231,16 @@ def failures_behind(fold: Fold, node_id: str) -> set[str]:
             if not (task.handled and any(edge.on == task.how for edge in own)):
                 found.add(name)
         elif task.how == SKIPPED:
-            todo += [plan.edges[index].source for index in task.dead if plan.edges[index].on == "success"]
+            for edge in (plan.edges[index] for index in task.dead):
+                if edge.on == "success":
+                    heads = [head for loop in edge.leaves for head in plan.loops[loop].heads]
+                    todo += [edge.source, *(head for head in heads if _failed_at_limit(tasks[head]))]
     return found
+
+
+def _failed_at_limit(task: TaskState) -> bool:
+    """Such a head kills the exits of its loop, though the tasks they leave from worked."""
+    return task.how == ERROR and task.reason == CYCLE_LIMIT
 
 
 def groups_ahead(fold: Fold, task_id: str) -> list[PlanGroup]:
@@ -240,6 +249,8 @@ def groups_ahead(fold: Fold, task_id: str) -> list[PlanGroup]:
     found: dict[str, PlanGroup] = {}
     seen: set[str] = set()
     todo = [task_id] if plan.groups else []
+    if todo and _failed_at_limit(fold.state.tasks[task_id]):
+        todo += [plan.edges[i].source for loop in plan.tasks[task_id].loops for i in plan.loops[loop].exits]
     while todo:
         name = todo.pop()
         node: PlanTask | PlanGroup = plan.tasks.get(name) or plan.groups[name]

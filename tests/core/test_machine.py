@@ -387,6 +387,39 @@ def test_a_limit_can_count_as_a_failure():
     assert (run.history("a")[-3:], run.state.status) == (["planned", "error", "completed"], "failed")
 
 
+FAILS_AT_2 = {"a": {"max_cycle": 2, "on_max_cycle": "fail"}}
+
+
+def test_a_limit_that_counts_as_a_failure_is_one_of_the_task_that_has_it():
+    run = Scenario("a >> b >> c; b >> a", tasks=FAILS_AT_2).succeed("a", "b", "a", "b")
+    outcomes = [run.state.tasks[name].outcome for name in "abc"]
+    assert (outcomes, run.state.status) == (["error", "success", "skipped"], "failed")
+
+
+def test_an_error_edge_of_that_task_is_all_it_takes():
+    run = Scenario("a >> b >> c; b >> a", tasks=FAILS_AT_2).edge("a", "e", on="error")
+    run.succeed("a", "b", "a", "b", "e")
+    assert (run.state.status, run.state.tasks["c"].outcome) == ("succeeded", "skipped")
+
+
+@pytest.mark.parametrize(("policy", "status"), [("strict", "failed"), ("best_effort", "succeeded")])
+def test_a_loop_that_fails_at_its_limit_counts_in_the_group_behind_it(policy, status):
+    run = Scenario("s >> a >> b; b >> a; ((b >> c) | d) >> e", tasks=FAILS_AT_2)
+    run.workflow._definition.groups[0].policy = policy
+    run.succeed("s", "a", "b", "a", "b", "d")
+    if policy != "strict":
+        run.succeed("e")
+    assert (run.state.status, run.state.tasks["e"].outcome == "success") == (status, policy != "strict")
+
+
+def test_a_rejection_at_a_limit_that_fails_may_still_be_handled():
+    settings = {"a": {"max_cycle": 1, "on_max_cycle": "fail"}}
+    run = Scenario("a >> b", tasks=settings).edge("b", "a", on="rejected", loop=True)
+    run.edge("b", "archive", on="rejected").edge("a", "e", on="error")
+    run.succeed("a").ask("b").answer("b", "reject").succeed("archive", "e")
+    assert run.state.status == "succeeded"
+
+
 def test_a_loop_ends_when_its_value_stands_still():
     run = Scenario("a >> b >> a", tasks={"b": {"converge": 0.5}})
     for value in (10.0, 5.0, 4.8):
