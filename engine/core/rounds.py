@@ -22,12 +22,13 @@ from engine.core.routes import (
     groups_ahead,
     holds,
     mark_handled,
+    settle_planned,
 )
 from engine.core.scope import edge_value, expression_scope, source_value
 from engine.core.state import LoopState, TaskState, TaskStatus
 
 CONVERGED, CONDITION = "converged", "condition"
-_PLANNED, _SUCCESS, _COMPLETED = TaskStatus.PLANNED, TaskStatus.SUCCESS, TaskStatus.COMPLETED
+_PLANNED, _COMPLETED = TaskStatus.PLANNED, TaskStatus.COMPLETED
 
 
 def decide_next(fold: Fold) -> bool:
@@ -238,16 +239,6 @@ def fail_planned(fold: Fold, task: TaskState, text: str, reason: str) -> None:
     fold.state.verdicts.append(task.task_id)
 
 
-def settle_planned(fold: Fold, task: TaskState) -> None:
-    """planned → success → completed once no loop around the task can go on and no joined child is open."""
-    if task.status is not _PLANNED or task.children:
-        return
-    if all(fold.state.loops[index].ended for index in fold.task(task).loops):
-        task.outcome = "success"
-        fold.move(task, _SUCCESS)
-        fold.move(task, _COMPLETED, {"outcome": "success", **({"reason": task.reason} if task.reason else {})})
-
-
 def end_of(fold: Fold, node_id: str) -> str | None:
     """How a task or group ended in its present life; None while it has not."""
     group = fold.state.groups.get(node_id)
@@ -274,13 +265,17 @@ def _failed_with(fold: Fold, task_id: str) -> list[TaskState]:
     return line
 
 
+def _is_open(task: TaskState) -> bool:
+    return task.status is not _COMPLETED
+
+
 def _is_judged(fold: Fold, task_id: str, *, final: bool) -> bool:
     line = _failed_with(fold, task_id)
     task, blamed = line[0], line[-1]
     if any(one.handled or one.tolerated or one.how == IGNORED for one in line):
         return True
-    if not final and any(one.children and fold.task(one).on_error == "ignore" for one in line):
-        return False  # ignored once its other children have ended
+    if not final and any(_is_open(one) and fold.task(one).on_error == "ignore" for one in line):
+        return False  # ignored once it has ended itself
     how = task.how if blamed is task else ERROR
     planned = fold.plan.tasks.get(blamed.task_id)
     if planned is not None:
@@ -299,7 +294,7 @@ def _is_judged(fold: Fold, task_id: str, *, final: bool) -> bool:
             own += ends
         for edge in own:
             waits = edge.leaves if edge.loop is None else (edge.loop,)
-            undecided = bool(blamed.children) or not all(loops[index].ended for index in waits)
+            undecided = _is_open(blamed) or not all(loops[index].ended for index in waits)
             if not final and edge.on == how and undecided:
                 return False
     if task.how == REJECTED:

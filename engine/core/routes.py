@@ -287,11 +287,12 @@ def child_ended(fold: Fold, task: TaskState) -> None:
     if task.how in (ERROR, REJECTED, LOOP_FAILED) and parent.child_error is None:
         parent.child_error = f"{task.task_id}: {task.error or task.reason or 'failed'}"
     fold.changed.add(parent.task_id)
-    if parent.children == 0:
+    if parent.children == 0 and parent.status in (TaskStatus.SUCCESS, TaskStatus.PLANNED):
         finish_parent(fold, parent)
 
 
 def finish_parent(fold: Fold, parent: TaskState) -> None:
+    """Body and joined children have ended, those of earlier iterations it asked for as well."""
     if fold.task(parent).kind == "map" and parent.args is not None:
         children = [fold.state.tasks[child] for child in parent.args["children"]]
         parent.result = [child.result if child.how in (SUCCESS, HUMAN_SKIP) else None for child in children]
@@ -307,7 +308,20 @@ def finish_parent(fold: Fold, parent: TaskState) -> None:
     for index in fold.loops_of(parent):
         if not fold.state.loops[index].live:
             fold.quiet.add(index)
+    settle_planned(fold, parent)
     child_ended(fold, parent)
+
+
+def settle_planned(fold: Fold, task: TaskState) -> None:
+    """planned → success → completed once no loop around the task can go on and no joined child is open."""
+    if task.status is not TaskStatus.PLANNED or task.children:
+        return
+    if all(fold.state.loops[index].ended for index in fold.task(task).loops):
+        task.outcome = "success"
+        fold.move(task, TaskStatus.SUCCESS)
+        fold.move(
+            task, TaskStatus.COMPLETED, {"outcome": "success", **({"reason": task.reason} if task.reason else {})}
+        )
 
 
 def fail_over_child(fold: Fold, parent: TaskState) -> None:

@@ -387,6 +387,30 @@ def test_a_limit_can_count_as_a_failure():
     assert (run.history("a")[-3:], run.state.status) == (["planned", "error", "completed"], "failed")
 
 
+@pytest.mark.parametrize("order", [("one", "a"), ("a", "one")])
+def test_what_follows_waits_for_the_joined_children_of_every_iteration(order):
+    run = Scenario("a >> b").succeed("a", iterate=True, spawn=CHILDREN[:1]).succeed(order[0])
+    assert run.status("b") == "blocked"
+    run.succeed(order[1], "b")
+    assert run.state.status == "succeeded"
+
+
+@pytest.mark.parametrize("order", [("one", "a"), ("a", "one")])
+def test_a_joined_child_of_an_earlier_iteration_fails_the_last_one(order):
+    run = Scenario("a >> b", on_error="stop").edge("a", "mend", on="error")
+    run.succeed("a", iterate=True, spawn=CHILDREN[:1])
+    for name in order:
+        run.fail(name) if name == "one" else run.succeed(name)
+    run.succeed("mend")
+    assert (run.state.status, run.state.tasks["a"].outcome) == ("succeeded", "error")
+
+
+def test_a_task_whose_last_iteration_is_refused_ends_with_its_joined_children():
+    run = Scenario("a >> b", tasks={"a": {"max_cycle": 1}}).succeed("a", iterate=True, spawn=CHILDREN[:1])
+    run.succeed("one", "b")
+    assert (run.state.status, run.history("a")[-3:]) == ("succeeded", ["planned", "success", "completed"])
+
+
 FAILS_AT_2 = {"a": {"max_cycle": 2, "on_max_cycle": "fail"}}
 
 
