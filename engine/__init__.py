@@ -16,6 +16,7 @@ from engine.core.cycle import ConvergenceDetector, CycleController
 from engine.core.decorators import channel_pull, channel_push, task
 from engine.core.errors import (
     ArgumentError,
+    ChannelError,
     DefinitionError,
     EngineError,
     ExpressionError,
@@ -65,6 +66,7 @@ def __getattr__(name: str) -> _Any:
 __all__ = [
     "ArgumentError",
     "Channel",
+    "ChannelError",
     "ConvergenceDetector",
     "CoordinationBackend",
     "CycleController",

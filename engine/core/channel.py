@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol
 
+from engine.core.errors import ChannelError
+
 Operation = Literal["set", "incr", "append", "delete"]
 
 
@@ -35,6 +37,7 @@ class ChannelStore(Protocol):
 
 
 _MISSING: Any = object()
+_NO_NUMBERS = (str, bytes, list, tuple)  # they could be added all the same
 
 
 class Channel:
@@ -56,16 +59,14 @@ class Channel:
 
     def incr(self, key: str, by: float = 1) -> Any:
         """Add to a number (0 when missing); returns the value as this body sees it."""
-        current = self._value(key)
-        value = (0 if current is _MISSING else current) + by
+        value = self._applied("incr", key, by)
         self._write("incr", key, by)
         self._own[key] = value
         return value
 
     def append(self, key: str, value: Any) -> list[Any]:
         """Add to the end of a list (empty when missing); returns the list as this body sees it."""
-        current = self._value(key)
-        values = [*([] if current is _MISSING else current), value]
+        values: list[Any] = self._applied("append", key, value)
         self._write("append", key, value)
         self._own[key] = values
         return values
@@ -88,6 +89,11 @@ class Channel:
             return self._own[key]
         found, value = self._store.read(self.name, key)
         return value if found else _MISSING
+
+    def _applied(self, operation: Operation, key: str, value: Any) -> Any:
+        current = self._value(key)
+        exists = current is not _MISSING
+        return applied(Write(self.name, operation, key, value), exists, current if exists else None)
 
     def _write(self, operation: Operation, key: str, value: Any = None) -> None:
         write = Write(self.name, operation, key, value)
@@ -129,9 +135,27 @@ class MemoryChannels:
 
 
 def applied(write: Write, exists: bool, current: Any) -> Any:
-    """The new value of a key after a set, incr or append."""
-    if write.operation == "incr":
-        return (current if exists else 0) + write.value
+    """The new value of a key after a set, incr or append. Raises ChannelError, a TypeError, where it does not fit."""
+    if write.operation == "set":
+        return write.value
+    place = f"channel {write.channel!r}, key {write.key!r}"
     if write.operation == "append":
+        if exists and (not isinstance(current, Iterable) or isinstance(current, (str, bytes, Mapping))):
+            raise ChannelError(
+                f"{place}: append adds to a list, not to {_told(current)}; use another key, or set a list."
+            )
         return [*(current if exists else []), write.value]
-    return write.value
+    before = current if exists else 0
+    try:
+        if not isinstance(before, _NO_NUMBERS) and not isinstance(write.value, _NO_NUMBERS):
+            return before + write.value
+    except TypeError:
+        pass
+    told = (
+        f"{place}: incr adds numbers, and cannot add {_told(write.value)} to {_told(before)}; use set for other values."
+    )
+    raise ChannelError(told) from None
+
+
+def _told(value: Any) -> str:
+    return f"{value!r:.60} ({type(value).__name__})"

@@ -5,12 +5,15 @@ Called by `compile`, which says where a finding stands in the document.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from engine.core.definition import MAX_LOOPS, MAX_NESTING, Group, Link, Node
+from engine.core.definition import MAX_LOOPS, MAX_NESTING, Definition, Group, Link, Node
 from engine.core.errors import Problem
 from engine.core.plan import HUMAN_KINDS, Plan
+from engine.core.schema import schema_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,8 @@ class Outside:
 
 
 ANYTHING = Outside()
+MAX_LOOKED_AT = 200_000
+"""Characters of JSON Schemas that are checked in one document."""
 
 
 def outside_problems(node: Node, place: str, outside: Outside) -> Iterator[Problem]:
@@ -40,6 +45,41 @@ def outside_problems(node: Node, place: str, outside: Outside) -> Iterator[Probl
         yield Problem(code="missing_key", message="'to' is missing, and no webhook is named", path=f"{place}.to")
     if webhook is not None and outside.webhook is not None and (words := outside.webhook(webhook)):
         yield Problem(code="unknown_webhook", message=f"webhook {webhook!r} {words}", path=f"{place}.webhook")
+
+
+def schema_problems(definition: Definition) -> Iterator[Problem]:
+    """JSON Schemas, of the inputs and of what people may answer, that are none."""
+    given: list[tuple[str, Any]] = [("inputs", definition.inputs)]
+    given += [(f"tasks[{index}].schema", node.settings.get("schema")) for index, node in enumerate(definition.nodes)]
+    left = MAX_LOOKED_AT
+    for place, schema in given:
+        left -= len(repr(schema))
+        if left < 0:  # a validator is slow: what comes now is found out when it is used
+            return
+        if isinstance(schema, dict) and (wrong := schema_error(schema)):
+            inner, message = wrong
+            path = f"{place}{'' if inner[:1] in ('', '[') else '.'}{inner}"
+            yield Problem(code="bad_schema", message=f"this is no JSON Schema: {message}", path=path)
+
+
+def with_ids(found: Iterable[Problem], definition: Definition) -> list[Problem]:
+    """The problems of a workflow written in Python, whose author has never seen a path: with the ids of tasks."""
+    return [replace(problem, message=problem.message + _whose(problem, definition)) for problem in found]
+
+
+def _whose(problem: Problem, definition: Definition) -> str:
+    place = re.match(r"(tasks|edges|groups)\[(\d+)\]", problem.path)
+    if place is None:
+        return ""
+    index = int(place[2])
+    if place[1] == "edges":
+        link = definition.links[index]
+        return f" (edge {link.source!r} → {link.target!r})"
+    return (
+        f" (task {definition.nodes[index].id!r})"
+        if place[1] == "tasks"
+        else f" (group {definition.groups[index].id!r})"
+    )
 
 
 def rejection_problem(link: Link, place: str, nodes: Mapping[str, Node], groups: Mapping[str, Group]) -> Problem | None:

@@ -1,16 +1,56 @@
-"""How a run that is heading for its end closes what does not run: by legal moves, in the order of the plan."""
+"""How a run ends, and closes what does not run: by legal moves, in the order of the plan."""
 
 from __future__ import annotations
 
 from engine.core.fold import Fold
-from engine.core.news import CancelTask, WithdrawRequests
+from engine.core.news import CancelTask, RunEnded, WithdrawRequests
 from engine.core.plan import UNATTENDED_KINDS
-from engine.core.routes import ERROR
+from engine.core.rounds import judge
+from engine.core.routes import ERROR, fail_over_child
 from engine.core.state import TaskState, TaskStatus
 
 _READY, _RUNNING, _PLANNED, _SUCCESS = TaskStatus.READY, TaskStatus.RUNNING, TaskStatus.PLANNED, TaskStatus.SUCCESS
 _ERROR, _COMPLETED, _SKIPPED = TaskStatus.ERROR, TaskStatus.COMPLETED, TaskStatus.SKIPPED
 _ASKING, _RETRY = TaskStatus.FEEDBACK_REQUIRED, TaskStatus.RETRY_WAITING
+STALLED = "stalled"
+
+
+def conclude(fold: Fold) -> None:
+    """Nothing can move by itself: the run waits for a person, or it is over."""
+    state = fold.state
+    if state.status == "pending" and not fold.log:
+        return
+    if state.asking and state.closing is None:
+        if not state.paused:
+            fold.run_status("waiting")
+        return
+    if state.verdicts and state.closing is None:
+        judge(fold, final=True)
+        if state.closing is not None:
+            close_rest(fold)
+    if state.open and state.closing is None:
+        if state.partial or state.failure or state.rejection:
+            _close(fold, "failed" if state.failure else "rejected" if state.rejection else "succeeded")
+        else:
+            blocked = sorted(task.task_id for task in state.tasks.unfinished())
+            state.failure = f"nothing can go on, and these tasks still wait: {', '.join(blocked[:20])}"
+            state.reason = STALLED
+            _close(fold, "failed")
+    if state.closing is not None:
+        final = state.closing
+    else:
+        final = "failed" if state.failure else "rejected" if state.rejection else "succeeded"
+    state.reason = state.reason or (
+        state.failure if final == "failed" else state.rejection if final == "rejected" else None
+    )
+    fold.run_status(final, {"reason": state.reason} if state.reason else None)
+    fold.commands.append(WithdrawRequests(None))
+    fold.commands.append(RunEnded(final))
+
+
+def _close(fold: Fold, final: str) -> None:
+    fold.state.closing = fold.state.closing or final
+    close_rest(fold)
 
 
 def close_rest(fold: Fold) -> None:
@@ -30,6 +70,9 @@ def close_rest(fold: Fold) -> None:
         if status is _ASKING:
             fold.commands.append(WithdrawRequests(task.task_id))
         if status is _PLANNED or status is _SUCCESS:
+            if task.child_error is not None:
+                fail_over_child(fold, task)
+                continue
             task.outcome = "success"
             if status is _PLANNED:
                 fold.move(task, _SUCCESS)

@@ -12,21 +12,28 @@ from typing import Any
 
 from engine.core import registry
 from engine.core.assemble import assemble
-from engine.core.checks import ANYTHING, Outside, join_problems, loop_problems, outside_problems, rejection_problem
+from engine.core.checks import (
+    ANYTHING,
+    Outside,
+    join_problems,
+    loop_problems,
+    outside_problems,
+    rejection_problem,
+    schema_problems,
+)
 from engine.core.definition import SCHEMA_NAME, Definition, Link, Node, parse
 from engine.core.errors import DefinitionError, ExpressionError, Problem
 from engine.core.expression import Expression, is_identifier, prepare
 from engine.core.graph import closing_edges, reachable
 from engine.core.plan import Converge, Plan, PlanEdge, PlanTask
-from engine.core.schema import value_error
+from engine.core.schema import declared_inputs, value_error
 from engine.core.task import TaskWrapper
 
 DEFAULTS: dict[str, Any] = {
     "max_cycle": 10, "max_retries": 3, "retry_delay": 1.0, "backoff": 2.0, "on_error": "continue",
     "execution_mode": "sequential", "deadline": None,
 }  # fmt: skip
-
-
+_WAY_IN = 'draw an edge to it. If nothing leads into its cycle, mark the edge that closes it: "loop": true, in Python loop=True'
 HTTP_DEFAULTS: dict[str, Any] = {
     "method": "GET", "url": None, "headers": None, "query": None, "body": None, "expect": None,
 }  # fmt: skip
@@ -132,6 +139,8 @@ class _Compiler:
     def plan(self) -> Plan | None:
         """The plan; problems are in `found`. None when the graph is too broken to look at."""
         self._name_nodes()
+        if not self.published:
+            self.found += schema_problems(self.definition)
         tasks = {node.id: self._task(node) for node in self.nodes.values()}
         edges, is_whole = self._name_edges()
         plan_edges = [self._edge(index, edge) for index, edge in enumerate(edges)]
@@ -241,7 +250,7 @@ class _Compiler:
                 self._refuse_group(forward[index].target)
         for task_id in self.nodes:
             if task_id not in reached:
-                message = f"task {task_id!r} cannot be reached from the start of the workflow; draw an edge to it"
+                message = f"task {task_id!r} cannot be reached from the start of the workflow; {_WAY_IN}"
                 self.problem("unreachable_task", message, self.place[task_id])
         self._check_declared(edges, arcs)
         return tuple(starts)
@@ -380,7 +389,7 @@ class _Compiler:
             elif known and not _has_expression(value) and (error := value_error(known, value)):
                 self.problem("wrong_parameter", f"parameter {name!r}: {error}", f"{place}.params.{name}")
         if self.strict and node.id not in self.entered:
-            declared = (self.definition.inputs or {}).get("properties", {})
+            declared = declared_inputs(self.definition.inputs)
             for name in schema["required"]:
                 if name not in params and name not in declared and name not in wrapper.pulls:
                     message = f"nothing fills the parameter {name!r} of {node.uses!r}; set it here, or declare an input of that name"

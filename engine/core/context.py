@@ -15,8 +15,9 @@ from engine.core import registry
 from engine.core.channel import Channel, ChannelStore, Write
 from engine.core.cycle import CycleController
 from engine.core.errors import FeedbackRejectedException, FeedbackTimeoutError, WorkflowStateError
-from engine.core.feedback import FeedbackAnswer, FeedbackRequest, FeedbackType, build_request
+from engine.core.feedback import FeedbackAnswer, FeedbackRequest, FeedbackType, asked
 from engine.core.news import Spawn, Wishes
+from engine.core.question import QuestionError
 from engine.core.schema import signature_of
 from engine.core.task import TaskWrapper
 
@@ -89,6 +90,7 @@ class TaskExecutionContext:
         self._execution = execution
         self._channels: dict[str, Channel] = {}
         self._ordinal = 0
+        self._asked: dict[str, tuple[str, str]] = {}
         self._result: Any = None
         self.recorded = Recorded()
 
@@ -261,9 +263,13 @@ class TaskExecutionContext:
         **settings: Any,
     ) -> tuple[FeedbackRequest, str]:
         self._ordinal += 1
-        request = build_request(
-            self.task_id, self.iteration, key or f"#{self._ordinal}", data, kind, prompt, options, **settings
-        )
+        request = asked(self.task_id, self.iteration, self._ordinal, key, data, kind, prompt, options, settings)
+        content = (request.fingerprint, request.prompt)
+        if self._asked.setdefault(request.key, content) != content:
+            raise QuestionError(
+                f"Task {self.task_id!r} asks two questions with key={request.key!r}: the second, {request.prompt!r}, "
+                "would get the answer of the first. Give each question a key of its own, or none."
+            )
         feedback_id, _, drift = self._execution.feedback.lookup(request)
         self.recorded.requests = [known for known in self.recorded.requests if known.key != request.key]
         self.recorded.requests.append(request)

@@ -6,6 +6,7 @@ EngineError
 ├── UnknownTask              an id that this run or workflow does not have
 ├── ArgumentError            a parameter of a task that nothing fills
 ├── ExpressionError          an expression that cannot be compiled or evaluated
+├── ChannelError             a value of a channel that a change does not fit
 ├── WorkflowStateError       a builder used in a way that has no meaning
 ├── TaskFailure              a failed phase of a ParallelGroupExecutor
 ├── NotPicklable             work that cannot leave this process
@@ -118,6 +119,12 @@ class ExpressionError(EngineError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.source, self.detail)
+
+
+class ChannelError(EngineError, TypeError):
+    """A change that does not fit the value a channel has under that key."""
+
+    code = "channel_value"
 
 
 class WorkflowStateError(EngineError):

@@ -48,15 +48,30 @@ class Expression:
         if missing:
             raise ExpressionError(self.source, f"there is no result yet for {', '.join(sorted(missing))}")
         try:
-            value = self._compiled.eval(data=data)
+            value = self._eval(data)
         except (RuntimeError, TypeError, ValueError) as error:
             raise ExpressionError(self.source, str(error)) from None
         if value.type() == cel.Type.ERROR:
             raise ExpressionError(self.source, str(value.value()))
         return value.plain_value()
 
+    def _eval(self, data: dict[str, Any]) -> Any:
+        value = self._compiled.eval(data=data)
+        if value.type() == cel.Type.ERROR and "Non-CEL value type" in str(value.value()):
+            value = self._compiled.eval(data=_with_lists(data))  # only now: JSON data needs no second look
+        return value
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Expression, (self.source, tuple(self.names))
+
+
+def _with_lists(value: Any) -> Any:
+    """`value` with its tuples and sets as lists, as they are read from JSON."""
+    if isinstance(value, dict):
+        return {key: _with_lists(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_with_lists(item) for item in value]
+    return value
 
 
 def _check(source: str, task_ids: frozenset[str]) -> frozenset[str]:

@@ -15,9 +15,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
-import jsonschema
-
 from engine.core.errors import InvalidInput
+from engine.core.question import QuestionError, check_question, stable
+from engine.core.schema import value_errors
 
 ON_TIMEOUT = ("approve", "reject", "skip", "error", "wait")
 ON_REJECT = ("finish", "raise")
@@ -60,7 +60,7 @@ class FeedbackRequest:
     def fingerprint(self) -> str:
         """Hash of what an answer binds to: kind, data, options and schema."""
         seen = [self.kind.value, self.data, list(self.options), self.schema]
-        return hashlib.sha256(json.dumps(seen, sort_keys=True, default=repr).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(seen, sort_keys=True, default=stable).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,26 +91,35 @@ def build_request(
     on_reject: str = "finish",
     assignees: Mapping[str, Any] | None = None,
 ) -> FeedbackRequest:
-    """A checked request. Raises InvalidInput naming the argument that does not fit."""
+    """A checked request. Raises QuestionError naming the argument that does not fit."""
     try:
         kind = FeedbackType(feedback_type)
     except ValueError:
         known = ", ".join(member.value for member in FeedbackType)
-        raise InvalidInput(f"feedback_type={feedback_type!r} is unknown; use one of: {known}.") from None
+        raise QuestionError(f"feedback_type={feedback_type!r} is unknown; use one of: {known}.") from None
     if on_timeout not in ON_TIMEOUT:
-        raise InvalidInput(f"on_timeout={on_timeout!r} is unknown; use one of: {', '.join(ON_TIMEOUT)}.")
+        raise QuestionError(f"on_timeout={on_timeout!r} is unknown; use one of: {', '.join(ON_TIMEOUT)}.")
     if on_reject not in ON_REJECT:
-        raise InvalidInput(f"on_reject={on_reject!r} is unknown; use one of: {', '.join(ON_REJECT)}.")
+        raise QuestionError(f"on_reject={on_reject!r} is unknown; use one of: {', '.join(ON_REJECT)}.")
     chosen = tuple(str(option) for option in options or ())
     if kind in (FeedbackType.CHOICE, FeedbackType.MULTI_CHOICE) and not chosen:
-        raise InvalidInput(f"A request of kind {kind.value!r} needs options, for example options=['yes', 'no'].")
+        raise QuestionError(f"A request of kind {kind.value!r} needs options, for example options=['yes', 'no'].")
     if kind is FeedbackType.FORM and not schema:
-        raise InvalidInput("A request of kind 'form' needs a schema: a JSON Schema of type object.")
+        raise QuestionError("A request of kind 'form' needs a schema: a JSON Schema of type object.")
     return FeedbackRequest(
         task_id=task_id, iteration=iteration, key=key, kind=kind, data=data, options=chosen, schema=schema,
         prompt=prompt or _DEFAULT_PROMPTS[kind], editable=editable, timeout=timeout, on_timeout=on_timeout,
         on_reject=on_reject, assignees={name: list(ids) for name, ids in (assignees or {}).items()},
     )  # fmt: skip
+
+
+def asked(
+    task_id: str, iteration: int, ordinal: int, key: str | None, data: Any, feedback_type: FeedbackType | str,
+    prompt: str | None, options: Any, settings: Mapping[str, Any],
+) -> FeedbackRequest:  # fmt: skip
+    """What Python code asks, with all it was given looked at. Without a `key` it goes by its `ordinal`."""
+    check_question({**settings, "key": key, "data": data, "prompt": prompt, "options": options})
+    return build_request(task_id, iteration, key or f"#{ordinal}", data, feedback_type, prompt, options, **settings)
 
 
 _DEFAULT_PROMPTS = {
@@ -167,10 +176,7 @@ def _not_an_option(value: Any, options: tuple[str, ...]) -> InvalidInput:
 def _check_schema(schema: dict[str, Any] | None, value: Any) -> None:
     if not schema:
         return
-    errors = [
-        _error(".".join(["value", *(str(part) for part in error.absolute_path)]), error.message)
-        for error in jsonschema.Draft202012Validator(schema).iter_errors(value)
-    ]
+    errors = [_error(".".join(["value", *place]), message) for place, message in value_errors(schema, value)]
     if errors:
         raise InvalidInput(
             f"The answer does not fit the form: {errors[0]['path']}: {errors[0]['message']}", errors=errors
@@ -236,7 +242,7 @@ class FeedbackManager:
         """Open a request outside a task's body and return its id; inside one, use the context's manager."""
         with self._lock:
             ordinal = self._ordinal[task_id] = self._ordinal.get(task_id, 0) + 1
-        request = build_request(task_id, 0, key or f"#{ordinal}", data, feedback_type, prompt, options, **settings)
+        request = asked(task_id, 0, ordinal, key, data, feedback_type, prompt, options, settings)
         return self.open(request, at=0.0)
 
     def request_approval(self, task_id: str, data: Any = None, prompt: str | None = None, **settings: Any) -> str:

@@ -10,15 +10,16 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.core import news as n
-from engine.core.closing import close_rest, end_unattended
+from engine.core.closing import close_rest, conclude, end_unattended
 from engine.core.cycle import may_run_again
 from engine.core.errors import ExpressionError, UnknownTask
 from engine.core.fold import Decision, Fold
 from engine.core.graph import reachable
 from engine.core.plan import PlainTask, Plan, PlanTask
 from engine.core.retry import LOSS_BUDGET, delay_before
-from engine.core.rounds import CONVERGED, CYCLE_LIMIT, decide_next, fail_planned, judge, settle_planned, stands_still
+from engine.core.rounds import CONVERGED, decide_next, fail_planned, judge, stands_still
 from engine.core.routes import (
+    CYCLE_LIMIT,
     ERROR,
     FIRES,
     HUMAN_SKIP,
@@ -28,9 +29,11 @@ from engine.core.routes import (
     UNREACHED,
     arrive,
     child_ended,
+    decide_group,
     evaluate_condition,
-    group_outcome,
+    finish_parent,
     route,
+    settle_planned,
     skip,
 )
 from engine.core.state import RunState, TaskState, TaskStatus
@@ -38,7 +41,7 @@ from engine.core.state import RunState, TaskState, TaskStatus
 _READY, _RUNNING, _PLANNED, _SUCCESS = TaskStatus.READY, TaskStatus.RUNNING, TaskStatus.PLANNED, TaskStatus.SUCCESS
 _ERROR, _COMPLETED, _SKIPPED = TaskStatus.ERROR, TaskStatus.COMPLETED, TaskStatus.SKIPPED
 _ASKING, _REJECTED, _RETRY = TaskStatus.FEEDBACK_REQUIRED, TaskStatus.REJECTED, TaskStatus.RETRY_WAITING
-FEEDBACK_DRIFT, STEP_LIMIT, STALLED = "feedback_drift", "step_limit", "stalled"
+FEEDBACK_DRIFT, STEP_LIMIT = "feedback_drift", "step_limit"
 
 
 def advance(plan: Plan, state: RunState, event: n.News) -> Decision:
@@ -66,8 +69,7 @@ def after_plain(plan: Plan, state: RunState, task: TaskState, plain: PlainTask) 
     for group_id in plain.groups:
         group = state.groups[group_id]
         if group.outcome is None and group.arrived >= group.size:
-            group.outcome = group_outcome(plan.groups[group_id], group)
-            fold.queue.append((group_id, group.outcome))
+            decide_group(fold, plan.groups[group_id])
     _settle(fold)
     return fold.decision()
 
@@ -87,43 +89,9 @@ def _settle(fold: Fold) -> None:
     if state.closing is not None and state.open:
         close_rest(fold)
     if not state.live:
-        _conclude(fold)
+        conclude(fold)
     elif state.status in ("pending", "waiting"):
         fold.run_status("running")
-
-
-def _conclude(fold: Fold) -> None:
-    """Nothing can move by itself: the run waits for a person, or it is over."""
-    state = fold.state
-    if state.status == "pending" and not fold.log:
-        return
-    if state.asking and state.closing is None:
-        if not state.paused:
-            fold.run_status("waiting")
-        return
-    if state.open and state.closing is None:
-        if state.partial or state.failure or state.rejection:
-            _close(fold, "failed" if state.failure else "rejected" if state.rejection else "succeeded")
-        else:
-            blocked = sorted(task.task_id for task in state.tasks.unfinished())
-            state.failure = f"nothing can go on, and these tasks still wait: {', '.join(blocked[:20])}"
-            state.reason = STALLED
-            _close(fold, "failed")
-    if state.closing is not None:
-        final = state.closing
-    else:
-        final = "failed" if state.failure else "rejected" if state.rejection else "succeeded"
-    state.reason = state.reason or (
-        state.failure if final == "failed" else state.rejection if final == "rejected" else None
-    )
-    fold.run_status(final, {"reason": state.reason} if state.reason else None)
-    fold.commands.append(n.WithdrawRequests(None))
-    fold.commands.append(n.RunEnded(final))
-
-
-def _close(fold: Fold, final: str) -> None:
-    fold.state.closing = fold.state.closing or final
-    close_rest(fold)
 
 
 # -- the run ----------------------------------------------------------------------------------------------------
@@ -248,17 +216,27 @@ def _task_finished(fold: Fold, event: n.TaskFinished) -> None:
     if plan_task.loops:
         fold.move(task, _PLANNED)
         if not task.children:
-            _ended(fold, task, SUCCESS)
-            settle_planned(fold, task)
+            _worked(fold, task)
         return
     fold.move(task, _SUCCESS)
-    if not task.children:
+    if task.child_error is not None and not task.children:
+        finish_parent(fold, task)
+    elif not task.children:
         task.outcome = "success"
         fold.move(task, _COMPLETED, _OUTCOME_SUCCESS)
         _ended(fold, task, SUCCESS)
 
 
 _OUTCOME_SUCCESS: dict[str, Any] = {"outcome": "success"}
+
+
+def _worked(fold: Fold, task: TaskState) -> None:
+    """A planned task without open children: its execution is over, its cycle may go on."""
+    if task.child_error is not None:
+        finish_parent(fold, task)
+        return
+    _ended(fold, task, SUCCESS)
+    settle_planned(fold, task)
 
 
 def _ended(fold: Fold, task: TaskState, how: str) -> None:
@@ -319,7 +297,9 @@ def _iterate(fold: Fold, task: TaskState, plan_task: PlanTask, wishes: n.Wishes)
         fold.note("iteration_refused", task, {"limit": plan_task.max_cycle})
     if reason is None:
         uses = wishes.iterate_uses or task.uses
+        children, child_error = task.children, task.child_error
         fold.begin_iteration(task)
+        task.children, task.child_error = children, child_error  # what follows waits for these as well
         task.args, task.uses = dict(wishes.iterate_args), uses
         fold.ready(task)
         return
@@ -328,10 +308,8 @@ def _iterate(fold: Fold, task: TaskState, plan_task: PlanTask, wishes: n.Wishes)
         fail_planned(fold, task, f"The task has used all {plan_task.max_cycle} iterations.", CYCLE_LIMIT)
         _ended(fold, task, ERROR)
         return
-    if task.children:
-        return
-    _ended(fold, task, SUCCESS)
-    settle_planned(fold, task)
+    if not task.children:
+        _worked(fold, task)
 
 
 def _own_value_stands_still(fold: Fold, task: TaskState, plan_task: PlanTask) -> bool:

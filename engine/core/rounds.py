@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from engine.core.cycle import is_close, may_run_again
 from engine.core.errors import ExpressionError
 from engine.core.fold import Fold
 from engine.core.plan import Converge, PlanEdge, PlanLoop
-from engine.core.routes import ERROR, FIRES, LOOP_FAILED, REJECTED, arrive, count_arrival, decide, fail_run, holds
+from engine.core.routes import (
+    CYCLE_LIMIT,
+    ERROR,
+    FIRES,
+    IGNORED,
+    LOOP_FAILED,
+    REJECTED,
+    arrive,
+    count_arrival,
+    decide,
+    fail_run,
+    groups_ahead,
+    holds,
+    mark_handled,
+    settle_planned,
+)
 from engine.core.scope import edge_value, expression_scope, source_value
 from engine.core.state import LoopState, TaskState, TaskStatus
 
-CONVERGED, CYCLE_LIMIT, CONDITION = "converged", "cycle_limit", "condition"
-_PLANNED, _SUCCESS, _COMPLETED = TaskStatus.PLANNED, TaskStatus.SUCCESS, TaskStatus.COMPLETED
+CONVERGED, CONDITION = "converged", "condition"
+_PLANNED, _COMPLETED = TaskStatus.PLANNED, TaskStatus.COMPLETED
 
 
 def decide_next(fold: Fold) -> bool:
@@ -82,8 +99,7 @@ def _take(fold: Fold, loop: PlanLoop, state: LoopState, edge: PlanEdge, how: str
     # The source begins a new life: what it says of its failure has to be read before.
     carried = edge_value(plan, fold.state, edge) if how in (ERROR, REJECTED) else None
     if how in (ERROR, REJECTED) and edge.on == how:
-        for member in plan.members_of(edge.source):
-            tasks[member].handled = True
+        mark_handled(fold, edge.source)
     again, forgets = edge.renews, edge.forgets
     if fold.state.verdicts:
         judge(fold, only=again)
@@ -159,21 +175,24 @@ def _end(fold: Fold, loop: PlanLoop, state: LoopState, reason: str) -> None:
     plan, tasks = fold.plan, fold.state.tasks
     state.ended, state.reason = True, reason
     fold.note("loop_ended", tasks[loop.heads[0]], {"loop": loop.index, "reason": reason, "passes": state.passes})
-    failed = False
+    failed = _failed_heads(fold, loop) if reason == CYCLE_LIMIT else ()
     if reason != CONDITION:
-        failed = reason == CYCLE_LIMIT and any(plan.tasks[head].on_max_cycle == "fail" for head in loop.heads)
-        _mark_ends(fold, loop, reason, failed=failed)
-    marked = {*loop.heads, *(plan.edges[index].source for index in loop.edges)}
+        _mark_ends(fold, loop, reason, failed)
+
+    def end(node_id: str) -> str | None:
+        how = end_of(fold, node_id)
+        return LOOP_FAILED if failed and how in FIRES["success"] else how  # what only worked in it has not either
+
     for index in loop.exits:
         edge = plan.edges[index]
-        how = end_of(fold, edge.source)
+        how = end(edge.source)
         target = tasks[edge.target]
         if edge.index in target.fired or edge.index in target.dead:
             continue  # decided when a loop that overlaps with this one let it pass
         if how is not None and all(fold.state.loops[other].ended for other in edge.leaves):
-            decide(fold, edge, LOOP_FAILED if failed and edge.source not in marked else how)
+            decide(fold, edge, how)
     for member, group_id in loop.members:
-        how = end_of(fold, member)
+        how = end(member)
         group = plan.groups[group_id]
         if how is not None and all(fold.state.loops[other].ended for other in group.leaves[member]):
             arrive(fold, group, member, how)
@@ -181,16 +200,34 @@ def _end(fold: Fold, loop: PlanLoop, state: LoopState, reason: str) -> None:
         settle_planned(fold, tasks[task_id])
 
 
-def _mark_ends(fold: Fold, loop: PlanLoop, reason: str, *, failed: bool) -> None:
-    """Give heads and sources the reason; a limit that counts as a failure makes them errors."""
+def _failed_heads(fold: Fold, loop: PlanLoop) -> tuple[str, ...]:
+    """Whose failure it is that a limit was reached: the heads that have used their executions and count that as an
+    error. Where they have ended otherwise (ignored, skipped by a person), it is that of the tasks that led back.
+    """
+    tasks, plan = fold.state.tasks, fold.plan
+    used = [
+        head
+        for head in loop.heads
+        if plan.tasks[head].on_max_cycle == "fail"
+        and not may_run_again(plan.tasks[head].max_cycle, tasks[head].cycle_count)
+    ]
+    failed = [head for head in used if tasks[head].status is _PLANNED or tasks[head].how in (ERROR, REJECTED)]
+    if used and not failed:
+        sources = (member for index in loop.edges for member in plan.members_of(plan.edges[index].source))
+        failed = [source for source in sources if tasks[source].status is _PLANNED]
+    return tuple(failed)
+
+
+def _mark_ends(fold: Fold, loop: PlanLoop, reason: str, failed: Collection[str]) -> None:
+    """Give heads and sources the reason; `failed` ones become errors."""
     plan, tasks = fold.plan, fold.state.tasks
     ends = [*loop.heads, *(m for index in loop.edges for m in plan.members_of(plan.edges[index].source))]
     for task_id in dict.fromkeys(ends):
         task = tasks[task_id]
         task.reason = task.reason or reason
         fold.changed.add(task_id)
-        if failed and task.status is _PLANNED:
-            limit = plan.tasks[loop.heads[0]].max_cycle
+        if task_id in failed and task.status is _PLANNED:
+            limit = plan.tasks[task_id if task_id in loop.heads else loop.heads[0]].max_cycle
             fail_planned(fold, task, f"The loop has used all {limit} iterations.", CYCLE_LIMIT)
 
 
@@ -202,53 +239,63 @@ def fail_planned(fold: Fold, task: TaskState, text: str, reason: str) -> None:
     fold.state.verdicts.append(task.task_id)
 
 
-def settle_planned(fold: Fold, task: TaskState) -> None:
-    """planned → success → completed once no loop around the task can go on and no joined child is open."""
-    if task.status is not _PLANNED or task.children:
-        return
-    if all(fold.state.loops[index].ended for index in fold.task(task).loops):
-        task.outcome = "success"
-        fold.move(task, _SUCCESS)
-        fold.move(task, _COMPLETED, {"outcome": "success", **({"reason": task.reason} if task.reason else {})})
-
-
 def end_of(fold: Fold, node_id: str) -> str | None:
     """How a task or group ended in its present life; None while it has not."""
     group = fold.state.groups.get(node_id)
     return group.outcome if group is not None else fold.state.tasks[node_id].how
 
 
-def judge(fold: Fold, only: frozenset[str] | None = None) -> None:
-    """Say of every failed or rejected task whether somebody handled it. With `only`, now or never."""
-    final = only is not None
-    fold.state.verdicts = [
-        task_id
-        for task_id in fold.state.verdicts
-        if (only is not None and task_id not in only) or not _is_judged(fold, fold.state.tasks[task_id], final=final)
-    ]
+def judge(fold: Fold, only: frozenset[str] | None = None, *, final: bool = False) -> None:
+    """Say of every failed or rejected task whether somebody handled it: with `final` now or never, and so of those
+    in `only`.
+    """
+    kept = []
+    for task_id in fold.state.verdicts:
+        concerned = only is None or _failed_with(fold, task_id)[-1].task_id in only
+        if not concerned or not _is_judged(fold, task_id, final=final or only is not None):
+            kept.append(task_id)
+    fold.state.verdicts = kept
 
 
-def _is_judged(fold: Fold, task: TaskState, *, final: bool) -> bool:
-    if task.handled:
+def _failed_with(fold: Fold, task_id: str) -> list[TaskState]:
+    """The task and those it takes with it: a joined child its parent, and so on up."""
+    line = [fold.state.tasks[task_id]]
+    while line[-1].joined and line[-1].parent is not None:
+        line.append(fold.state.tasks[line[-1].parent])
+    return line
+
+
+def _is_open(task: TaskState) -> bool:
+    return task.status is not _COMPLETED
+
+
+def _is_judged(fold: Fold, task_id: str, *, final: bool) -> bool:
+    line = _failed_with(fold, task_id)
+    task, blamed = line[0], line[-1]
+    if any(one.handled or one.tolerated or one.how == IGNORED for one in line):
         return True
-    planned = fold.plan.tasks.get(task.task_id)
+    if not final and any(_is_open(one) and fold.task(one).on_error == "ignore" for one in line):
+        return False  # ignored once it has ended itself
+    how = task.how if blamed is task else ERROR
+    planned = fold.plan.tasks.get(blamed.task_id)
     if planned is not None:
         edges, loops = fold.plan.edges, fold.state.loops
         own = [edges[index] for index in (*planned.out, *planned.closes)]
-        for group_id in planned.groups:
-            outcome, group = fold.state.groups[group_id].outcome, fold.plan.groups[group_id]
+        for group in groups_ahead(fold, blamed.task_id):
+            outcome, is_member = fold.state.groups[group.id].outcome, blamed.task_id in group.members
             ends = [edges[index] for index in (*group.out, *group.closes)]
             may_mend = group.policy != "strict" or any(edge.on == "error" for edge in ends)
             if outcome is None and may_mend and not final:
                 return False
-            if outcome == "success" and group.policy != "strict":
-                task.tolerated = True
-                fold.changed.add(task.task_id)
+            if outcome == "success" and group.policy != "strict" and is_member:
+                blamed.tolerated = True
+                fold.changed.add(blamed.task_id)
                 return True
             own += ends
         for edge in own:
             waits = edge.leaves if edge.loop is None else (edge.loop,)
-            if not final and edge.on == task.how and not all(loops[index].ended for index in waits):
+            undecided = _is_open(blamed) or not all(loops[index].ended for index in waits)
+            if not final and edge.on == how and undecided:
                 return False
     if task.how == REJECTED:
         fold.state.rejection = fold.state.rejection or task.reason or f"{task.task_id} was rejected"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from engine.core.errors import ExpressionError
 from engine.core.fold import Fold
-from engine.core.plan import PlanEdge, PlanGroup, PlanTask
+from engine.core.graph import reachable
+from engine.core.plan import Plan, PlanEdge, PlanGroup, PlanTask
 from engine.core.scope import expression_scope
 from engine.core.state import GroupState, TaskState, TaskStatus
 
 # How an execution ended, as the edges out of its task see it.
 SUCCESS, ERROR, IGNORED, REJECTED = "success", "error", "ignored", "rejected"
 SKIPPED, HUMAN_SKIP, LOOP_FAILED, UNREACHED = "skipped", "human_skip", "loop_failed", "unreached"
+CYCLE_LIMIT = "cycle_limit"  # why a loop ended: its head has used its executions
 
 FIRES = {
     "success": frozenset({SUCCESS, IGNORED, HUMAN_SKIP}),
@@ -131,10 +135,8 @@ def arrive(fold: Fold, group: PlanGroup, member: str, how: str) -> None:
     task.arrived = (*task.arrived, group.id)
     fold.changed.add(member)
     count_arrival(state, member, how)
-    if state.arrived < len(group.members):
-        return
-    state.outcome = group_outcome(group, state)
-    fold.queue.append((group.id, state.outcome))
+    if state.arrived >= len(group.members):
+        decide_group(fold, group)
 
 
 def count_arrival(state: GroupState, member: str, how: str) -> None:
@@ -145,30 +147,135 @@ def count_arrival(state: GroupState, member: str, how: str) -> None:
         state.failed.append(member)
 
 
-def group_outcome(group: PlanGroup, state: GroupState) -> str:
-    """success, error or skipped (nothing ran), by the group's policy."""
-    policy = group.policy
-    if not state.worked and not state.failed:
+def decide_group(fold: Fold, group: PlanGroup) -> None:
+    """All members have ended: the group has worked or not, and a failure it can do without fails nothing."""
+    state = fold.state.groups[group.id]
+    broken = broken_members(fold, group)
+    state.outcome = group_outcome(group, state, broken)
+    if state.outcome == SUCCESS and group.policy != "strict":
+        for task_id in sorted(set().union(*broken.values())):
+            fold.state.tasks[task_id].tolerated = True
+            fold.changed.add(task_id)
+    fold.queue.append((group.id, state.outcome))
+
+
+def group_outcome(group: PlanGroup, state: GroupState, broken: Collection[str] = ()) -> str:
+    """success, error or skipped (nothing ran), by the group's policy; `broken` members count as failed."""
+    policy, failed = group.policy, {*state.failed, *broken}
+    if not state.worked and not failed:
         return SKIPPED
     if policy == "strict":
-        good = not state.failed
+        good = not failed
     elif policy == "best_effort":
         good = True
     elif isinstance(policy, dict) and "at_least" in policy:
         good = state.worked >= policy["at_least"]
     else:
         assert isinstance(policy, dict)
-        good = not set(state.failed) & set(policy["critical"])
+        good = not failed & set(policy["critical"])
     return SUCCESS if good else ERROR
+
+
+def broken_members(fold: Fold, group: PlanGroup) -> dict[str, set[str]]:
+    """Members skipped over a failure on their way, with the tasks that failed inside the group.
+
+    A failure before the whole group is not the group's: where it kept every member from running the group is skipped.
+    """
+    tasks, state = fold.state.tasks, fold.state.groups[group.id]
+    if state.worked + len(state.failed) == state.arrived:
+        return {}  # the common case, told without reading its members
+    skipped = [member for member in group.members if tasks[member].how == SKIPPED]
+    behind = {member: failed for member in skipped if (failed := failures_behind(fold, member))}
+    members = set(group.members)
+    before = {
+        task_id
+        for task_id in set().union(*behind.values()) - members
+        if members <= reachable([task_id], _Follows(fold.plan))
+    }
+    ran = state.worked or state.failed
+    return {member: failed - before for member, failed in behind.items() if ran or failed - before}
+
+
+class _Follows(dict[str, list[str]]):
+    """What comes after a task or group, looked up as it is asked for."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+
+    def get(self, node_id: str, default: object = None) -> list[str]:
+        node = self.plan.tasks.get(node_id) or self.plan.groups[node_id]
+        return [self.plan.edges[index].target for index in node.out] + list(getattr(node, "groups", ()))
+
+
+def failures_behind(fold: Fold, node_id: str) -> set[str]:
+    """The failed tasks over which a task was skipped or a group failed. Where an error edge of the failed task itself
+    fired, another way was taken: what it left out is skipped like after a condition.
+    """
+    plan, tasks = fold.plan, fold.state.tasks
+    found: set[str] = set()
+    seen: set[str] = set()
+    todo = [node_id]
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        group = plan.groups.get(name)
+        if group is not None:
+            todo += group.members if fold.state.groups[name].outcome == ERROR else ()
+            continue
+        task = tasks[name]
+        if task.how in (ERROR, REJECTED):
+            own = [plan.edges[index] for index in plan.tasks[name].out]
+            if not (task.handled and any(edge.on == task.how for edge in own)):
+                found.add(name)
+        elif task.how == SKIPPED:
+            for edge in (plan.edges[index] for index in task.dead):
+                if edge.on == "success":
+                    heads = [head for loop in edge.leaves for head in plan.loops[loop].heads]
+                    todo += [edge.source, *(head for head in heads if _failed_at_limit(tasks[head]))]
+    return found
+
+
+def _failed_at_limit(task: TaskState) -> bool:
+    """Such a head kills the exits of its loop, though the tasks they leave from worked."""
+    return task.how == ERROR and task.reason == CYCLE_LIMIT
+
+
+def groups_ahead(fold: Fold, task_id: str) -> list[PlanGroup]:
+    """The groups that a failure of this task may reach by keeping tasks from running."""
+    plan = fold.plan
+    found: dict[str, PlanGroup] = {}
+    seen: set[str] = set()
+    todo = [task_id] if plan.groups else []
+    if todo and _failed_at_limit(fold.state.tasks[task_id]):
+        todo += [plan.edges[i].source for loop in plan.tasks[task_id].loops for i in plan.loops[loop].exits]
+    while todo:
+        name = todo.pop()
+        node: PlanTask | PlanGroup = plan.tasks.get(name) or plan.groups[name]
+        if isinstance(node, PlanTask):
+            found.update((group_id, plan.groups[group_id]) for group_id in node.groups)
+            todo += [group_id for group_id in node.groups if group_id not in seen]
+            seen.update(node.groups)
+        for edge in (plan.edges[index] for index in node.out):
+            target = fold.state.tasks[edge.target]
+            may_skip = target.status is _BLOCKED or target.how == SKIPPED
+            if edge.on == "success" and may_skip and edge.target not in seen:
+                seen.add(edge.target)
+                todo.append(edge.target)
+    return list(found.values())
 
 
 def mark_handled(fold: Fold, source: str) -> None:
     """An edge took care of a failure or rejection: it does not decide the run's status."""
-    for member in fold.plan.members_of(source):
-        task = fold.state.tasks[member]
+    group = fold.plan.groups.get(source)
+    failed = set() if group is None else set().union(*broken_members(fold, group).values())
+    for task_id in (*fold.plan.members_of(source), *sorted(failed)):
+        task = fold.state.tasks[task_id]
         if task.how in (ERROR, REJECTED) and not task.handled:
             task.handled = True
-            fold.changed.add(member)
+            fold.changed.add(task_id)
 
 
 def child_ended(fold: Fold, task: TaskState) -> None:
@@ -180,24 +287,52 @@ def child_ended(fold: Fold, task: TaskState) -> None:
     if task.how in (ERROR, REJECTED, LOOP_FAILED) and parent.child_error is None:
         parent.child_error = f"{task.task_id}: {task.error or task.reason or 'failed'}"
     fold.changed.add(parent.task_id)
-    if parent.children == 0:
+    if parent.children == 0 and parent.status in (TaskStatus.SUCCESS, TaskStatus.PLANNED):
         finish_parent(fold, parent)
 
 
 def finish_parent(fold: Fold, parent: TaskState) -> None:
-    how = ERROR if parent.child_error else SUCCESS
-    parent.how = how
+    """Body and joined children have ended, those of earlier iterations it asked for as well."""
     if fold.task(parent).kind == "map" and parent.args is not None:
         children = [fold.state.tasks[child] for child in parent.args["children"]]
         parent.result = [child.result if child.how in (SUCCESS, HUMAN_SKIP) else None for child in children]
-    if parent.status is TaskStatus.SUCCESS:
-        parent.outcome = "success"
-        fold.move(parent, TaskStatus.COMPLETED, {"outcome": "success"})
-    fold.queue.append((parent.task_id, how))
+    if parent.child_error is not None:
+        fail_over_child(fold, parent)
+    else:
+        parent.how = SUCCESS
+        if parent.status is TaskStatus.SUCCESS:
+            parent.outcome = "success"
+            fold.move(parent, TaskStatus.COMPLETED, {"outcome": "success"})
+    assert parent.how is not None
+    fold.queue.append((parent.task_id, parent.how))
     for index in fold.loops_of(parent):
         if not fold.state.loops[index].live:
             fold.quiet.add(index)
+    settle_planned(fold, parent)
     child_ended(fold, parent)
+
+
+def settle_planned(fold: Fold, task: TaskState) -> None:
+    """planned → success → completed once no loop around the task can go on and no joined child is open."""
+    if task.status is not TaskStatus.PLANNED or task.children:
+        return
+    if all(fold.state.loops[index].ended for index in fold.task(task).loops):
+        task.outcome = "success"
+        fold.move(task, TaskStatus.SUCCESS)
+        fold.move(
+            task, TaskStatus.COMPLETED, {"outcome": "success", **({"reason": task.reason} if task.reason else {})}
+        )
+
+
+def fail_over_child(fold: Fold, parent: TaskState) -> None:
+    """A joined child failed: so has the parent, though its own body worked. The verdict stays with the child."""
+    ignored = fold.task(parent).on_error == "ignore"
+    parent.error, parent.outcome, parent.how = parent.child_error, "error", IGNORED if ignored else ERROR
+    if ignored:
+        parent.result = None
+    if parent.status is TaskStatus.PLANNED:
+        fold.move(parent, TaskStatus.ERROR, {"error": parent.error})
+    fold.move(parent, TaskStatus.COMPLETED, {"outcome": "error", "error": parent.error})
 
 
 def fail_run(fold: Fold, text: str) -> None:

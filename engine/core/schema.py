@@ -15,11 +15,16 @@ from functools import lru_cache
 from typing import Any
 
 import jsonschema
+from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 
 from engine.core.errors import InvalidInput
 
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 _EMPTY = inspect.Parameter.empty
+_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+_META = jsonschema.Draft202012Validator(
+    jsonschema.Draft202012Validator.META_SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,22 +127,60 @@ def annotation_schema(annotation: Any) -> dict[str, Any]:
 
 
 def value_error(schema: dict[str, Any], value: Any) -> str | None:
-    """Why `value` does not fit `schema`, or None."""
+    """Why `value` does not fit `schema`, or None. Raises InvalidInput for a schema that is none."""
     if not schema:
         return None
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
+    error = jsonschema.exceptions.best_match(_errors(schema, value))
     return error.message if error is not None else None
+
+
+def value_errors(schema: dict[str, Any], value: Any) -> list[tuple[list[str], str]]:
+    """All places where `value` does not fit `schema`, with the reason. Raises InvalidInput for a schema that is none."""
+    return [([str(part) for part in error.absolute_path], error.message) for error in _errors(schema, value)]
+
+
+def _errors(schema: dict[str, Any], value: Any) -> list[Any]:
+    # References lead to places within the schema or to the specification itself: nothing is ever fetched from outside.
+    validator = jsonschema.Draft202012Validator(schema, registry=REGISTRY)
+    try:
+        return list(validator.iter_errors(value))
+    except Exception as error:  # a schema that is none makes the validator stumble in any way at all
+        place, message = schema_error(schema) or ("", str(error) or type(error).__name__)
+        at = f"{place}: " if place else ""
+        raise InvalidInput(f"The JSON Schema that values have to fit cannot be used: {at}{message}") from None
+
+
+def schema_error(schema: Any) -> tuple[str, str] | None:
+    """(place within it, what is wrong) of a JSON Schema that is none, or None."""
+    try:
+        error = jsonschema.exceptions.best_match(_META.iter_errors(schema))
+    except RecursionError:
+        return "", "it is nested too deep"
+    if error is None:
+        return None
+    is_type = list(error.absolute_path)[-1:] == ["type"] and isinstance(error.instance, str)
+    message = f"{error.instance!r} is no type; known are: {', '.join(_TYPES)}" if is_type else error.message
+    return error.json_path.removeprefix("$").removeprefix("."), message
 
 
 def checked_inputs(schema: Mapping[str, Any] | None, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs of a run with the defaults of what was left out. Raises InvalidInput when they do not fit."""
-    declared = (schema or {}).get("properties", {})
-    defaults = {name: entry["default"] for name, entry in declared.items() if "default" in entry}
+    defaults = {
+        name: entry["default"]
+        for name, entry in declared_inputs(schema).items()
+        if isinstance(entry, dict) and "default" in entry
+    }
     given = {**defaults, **inputs}
     if schema and (error := value_error(dict(schema), given)):
         message = f"The inputs do not fit the workflow: {error}"
         raise InvalidInput(message, errors=[{"path": "inputs", "message": error}])
     return given
+
+
+def declared_inputs(schema: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The inputs that a schema of inputs names, with what it says of each."""
+    declared = (schema or {}).get("properties")
+    return declared if isinstance(declared, dict) else {}
 
 
 @lru_cache(maxsize=2048)

@@ -121,7 +121,10 @@ class TaskState:
 
         Raises IllegalTransition, and changes nothing, when the move does not exist.
         """
-        new_status = TaskStatus(new_status)
+        try:
+            new_status = TaskStatus(new_status)
+        except ValueError:
+            raise IllegalTransition(self.task_id, self.status.value, str(new_status)) from None
         if new_status not in LEGAL_MOVES[self.status]:
             raise IllegalTransition(self.task_id, self.status.value, new_status.value)
         self.status = new_status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from engine.core.checks import schema_problems, with_ids
 from engine.core.definition import SCHEMA_NAME, Node, parse
 from engine.core.errors import DefinitionError
 from engine.core.task import CURRENT, Single
@@ -43,6 +44,6 @@ def step(task_id: str, kind: str, **settings: Any) -> Step:
         settings["workflow"] = re.sub(r"[^a-z0-9]+", "-", child.name.lower()).strip("-") or "workflow"
     entry = {"id": task_id, "kind": kind, **settings}
     definition, found = parse({"schema": SCHEMA_NAME, "name": "step", "tasks": [entry]})
-    if found:
-        raise DefinitionError(found)
+    if found := [*found, *schema_problems(definition)]:
+        raise DefinitionError(with_ids(found, definition))
     return Step(definition.nodes[0], child if isinstance(child, WorkflowContext) else None)

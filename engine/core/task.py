@@ -6,6 +6,7 @@ Operators only describe. Inside a `with workflow(...)` block they also draw the 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -96,6 +97,11 @@ class TaskWrapper(Single):
     ) -> None:
         if not callable(func):
             raise WorkflowStateError(f"{func!r} is no function; write @task, or @task(name=...) for another name.")
+        if kind := _unfit(func):
+            raise WorkflowStateError(
+                f"Task {name!r}: {getattr(func, '__name__', func)!r} is {kind}, and calling it would only make an object "
+                "that nobody runs. Give a plain function: it may call asyncio.run(...) inside, or return list(...)."
+            )
         self._name, self.func = name, func
         self.max_cycle, self.max_retries = max_cycle, max_retries
         self.retry_delay, self.backoff, self.retry_on = retry_delay, backoff, retry_on
@@ -168,6 +174,16 @@ class TaskWrapper(Single):
     def __repr__(self) -> str:
         settings = "".join(f", {key}={value!r}" for key, value in self.defaults().items())
         return f"TaskWrapper({self._name}{settings})"
+
+
+def _unfit(func: Callable[..., Any]) -> str | None:
+    """What kind of function this is, when calling it does not carry out its body."""
+    for called in (func, getattr(type(func), "__call__", None)):  # noqa: B004 - an object's own call
+        if inspect.iscoroutinefunction(called):
+            return "an async function"
+        if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+            return "a generator function"
+    return None
 
 
 def _registered(name: str, module: str) -> TaskWrapper:

@@ -11,11 +11,21 @@ from typing import Any, Self
 import networkx as nx
 
 from engine.core import registry
-from engine.core.checks import Outside
+from engine.core.checks import Outside, with_ids
 from engine.core.compile import compile as compile_document
 from engine.core.compile import compile_definition
-from engine.core.definition import DEFAULT_FIELDS, EDGE_FIELDS, Definition, Group, Link, Node, check_settings, parse
-from engine.core.errors import WorkflowStateError
+from engine.core.definition import (
+    DEFAULT_FIELDS,
+    EDGE_FIELDS,
+    TOP_FIELDS,
+    Definition,
+    Group,
+    Link,
+    Node,
+    check_settings,
+    parse,
+)
+from engine.core.errors import DefinitionError, WorkflowStateError
 from engine.core.mermaid import mermaid
 from engine.core.plan import Plan
 from engine.core.ports import Runner, runner_factory
@@ -61,6 +71,7 @@ class WorkflowContext:
         if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
             raise WorkflowStateError(f"max_workers={max_workers!r} must be a whole number from 1, or None.")
         given = {"default_max_cycle": default_max_cycle, "default_max_retries": default_max_retries}
+        check_settings("workflow()", {"name": TOP_FIELDS["name"]}, {"name": name})
         check_settings(f"Workflow {name!r}", _SETTINGS, given)
         self.name = name
         self.coordination_backend = CoordinationBackend(coordination_backend)
@@ -287,7 +298,12 @@ class WorkflowContext:
         if self._plan is None:
             self._bodies = None
             outside = Outside(workflow=self._missing_workflow)
-            self._plan = compile_definition(self._definition, self._tasks, strict=self._strict, outside=outside)
+            try:
+                self._plan = compile_definition(self._definition, self._tasks, strict=self._strict, outside=outside)
+            except DefinitionError as error:
+                if self._strict:  # from a document: its author knows the paths
+                    raise
+                raise DefinitionError(with_ids(error.problems, self._definition)) from None
         return self._plan
 
     def _missing_workflow(self, slug: str, version: int | None) -> str | None:

@@ -105,8 +105,10 @@ def _error_text(error: BaseException) -> str:
 
 
 def check_count(barrier_id: str, participant_count: int) -> None:
-    if participant_count < 1:
-        raise WorkflowStateError(f"Barrier {barrier_id!r} needs at least 1 participant, not {participant_count}.")
+    if type(participant_count) is not int or participant_count < 1:
+        raise WorkflowStateError(
+            f"Barrier {barrier_id!r} needs at least 1 participant, as a whole number, not {participant_count!r}."
+        )
 
 
 def submit_to_pool(pool: JobPool, task_spec: TaskSpec, function: str) -> Future[Any]:

@@ -10,7 +10,7 @@ from engine.core.errors import TaskFailure, WorkflowStateError
 from engine.core.workflow import CoordinationBackend
 from engine.execution.context import ExecutionContext
 from engine.execution.coordinator import TaskCoordinator, create_coordinator
-from engine.execution.task_queue import TaskQueue, TaskSpec
+from engine.execution.task_queue import TaskQueue, TaskSpec, check_spec
 
 WAIT_SLICE = 30.0
 """How long one wait for a phase without a deadline lasts, in seconds; then it waits again."""
@@ -39,7 +39,7 @@ class ParallelGroupExecutor:
         """`{task_id: value}` of everything. Raises NotPicklable before anything starts for work that the backend
         cannot carry out, and TaskFailure, after its phase has ended, for work that failed.
         """
-        phases = [[phase] if isinstance(phase, TaskSpec) else list(phase) for phase in sequence]
+        phases = _phases(sequence)
         _check_ids(phases)
         results: dict[str, Any] = {}
         coordinator = create_coordinator(self.backend, self.backend_config)
@@ -81,6 +81,16 @@ class ParallelGroupExecutor:
             return
         while not coordinator.wait_barrier(group_id, WAIT_SLICE):
             pass
+
+
+def _phases(sequence: Sequence[Phase]) -> list[list[TaskSpec]]:
+    phases: list[list[TaskSpec]] = []
+    for phase in sequence:
+        together: list[Any] = list(phase) if isinstance(phase, (list, tuple)) else [phase]
+        for spec in together:
+            check_spec(spec)
+        phases.append(together)
+    return phases
 
 
 def _check_ids(phases: list[list[TaskSpec]]) -> None:

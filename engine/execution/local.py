@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -68,6 +69,8 @@ class LocalRunner:
         self._arrival = count()
         self._timers: list[tuple[float, str]] = []
         self._executing = False
+        self._is_untold = False  # stopped while nobody executed it: the next `execute` gives its result
+        self._turn = threading.RLock()  # for who looks at, or changes, `_executing`
         self._bodies = workflow.bare_bodies()
         self._own_threads: ThreadBodies | None = None
         self._child_runs: set[Future[Outcome | None]] = set()
@@ -83,18 +86,31 @@ class LocalRunner:
 
     @property
     def is_waiting(self) -> bool:
-        return not self._state.is_final()
+        return not self._state.is_final() or self._is_untold
 
     def stop(self, reason: str | None) -> None:
         self.execution_context.tell(n.StopRequested(self._clock(), reason))
         self._children.stop(reason)
+        with self._turn:
+            if self._executing or self._state.status == "pending" or self._state.is_final():
+                return  # who carries the run on reads it, or will
+            self._executing = self._is_untold = True
+            try:
+                self._take_up()
+                self._run_sequential()  # nothing starts any more: this only closes what is open
+            finally:
+                self._executing = False
 
     def execute(self) -> RunResult:
-        if self._executing:
-            raise WorkflowStateError(
-                f"Workflow {self._workflow.name!r} is already running; use another workflow object."
-            )
-        self._executing = True
+        with self._turn:
+            if self._executing:
+                raise WorkflowStateError(
+                    f"Workflow {self._workflow.name!r} is already running; use another workflow object."
+                )
+            if self._is_untold and self._state.is_final():
+                self._is_untold = False
+                return self._result()
+            self._executing = True
         pool: Bodies | None = None
         is_interrupted = True
         try:
@@ -123,6 +139,9 @@ class LocalRunner:
             self._executing = False
         if self._children and not self._state.is_final():
             self._say("waiting")  # for people, in a workflow that runs as a step
+        return self._result()
+
+    def _result(self) -> RunResult:
         return RunResult(self._state, self._state.log, self.execution_context.run_id)
 
     def _take_up(self) -> None:

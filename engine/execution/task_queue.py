@@ -34,6 +34,14 @@ class TaskSpec:
         return self.func(*self.args, **self.kwargs)
 
 
+def check_spec(task_spec: Any) -> None:
+    """Raises WorkflowStateError for what is no piece of work."""
+    if not isinstance(task_spec, TaskSpec):
+        raise WorkflowStateError(f"{task_spec!r} is no TaskSpec; write TaskSpec('its id', function, args=(...)).")
+    if not callable(task_spec.func):
+        raise WorkflowStateError(f"Task {task_spec.task_id!r}: {task_spec.func!r} cannot be called; give a function.")
+
+
 class TaskQueue:
     """A queue that several threads may fill and empty, and that remembers how every task stands."""
 
@@ -46,8 +54,7 @@ class TaskQueue:
 
     def enqueue(self, task_spec: TaskSpec) -> bool:
         """Add work. False when work of this id already waits or runs; one that ended may come again."""
-        if not callable(task_spec.func):
-            raise WorkflowStateError(f"Task {task_spec.task_id!r}: {task_spec.func!r} cannot be called.")
+        check_spec(task_spec)
         with self._changed:
             known = self._states.get(task_spec.task_id)
             if known is not None and known.status in _WAITING:
@@ -114,8 +121,10 @@ class TaskQueue:
             return self._states.get(task_id)
 
     def get_tasks_by_status(self, status: TaskStatus) -> list[str]:
+        if status not in list(TaskStatus):
+            raise WorkflowStateError(f"status={status!r} is unknown; use one of: {', '.join(TaskStatus)}.")
         with self._changed:
-            return [task_id for task_id, state in self._states.items() if state.status is TaskStatus(status)]
+            return [task_id for task_id, state in self._states.items() if state.status == status]
 
     def is_empty(self) -> bool:
         """Nothing waits and nothing runs."""

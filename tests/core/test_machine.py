@@ -106,6 +106,63 @@ def test_a_group_policy_says_what_counts_as_success(policy, status, follower):
     assert (run.state.status, run.state.tasks["d"].outcome) == (status, follower)
 
 
+@pytest.mark.parametrize("order", ["ac", "ca"])
+@pytest.mark.parametrize(
+    ("policy", "status", "follower"),
+    [
+        ("strict", "failed", "skipped"),
+        ("best_effort", "succeeded", "success"),
+        ({"at_least": 1}, "succeeded", "success"),
+        ({"at_least": 2}, "failed", "skipped"),
+        ({"critical": ["b"]}, "failed", "skipped"),
+        ({"critical": ["c"]}, "succeeded", "success"),
+    ],
+)
+def test_a_failure_on_the_way_to_a_member_counts_like_one_of_the_member(policy, status, follower, order):
+    run = Scenario("((a >> m >> b) | c) >> d")
+    run.workflow._definition.groups[0].policy = policy
+    for name in order:
+        run.fail("a") if name == "a" else run.succeed("c")
+    if follower == "success":
+        run.succeed("d")
+    assert (run.state.status, run.state.tasks["d"].outcome) == (status, follower)
+
+
+@pytest.mark.parametrize("order", ["ac", "ca"])
+def test_an_error_edge_of_a_group_mends_a_failure_on_the_way_to_a_member(order):
+    run = Scenario("((a >> b) | c) >> d")
+    run.workflow.add_edge(run.workflow._definition.groups[0].id, run.made["mend"], on="error")
+    for name in order:
+        run.fail("a") if name == "a" else run.succeed("c")
+    run.succeed("mend")
+    assert (run.state.status, run.state.tasks["d"].outcome) == ("succeeded", "skipped")
+
+
+def test_a_failed_group_breaks_the_group_behind_it():
+    run = Scenario("(a | b) >> c; (c | d) >> e").fail("a").succeed("b", "d")
+    assert (run.state.tasks["e"].outcome, run.state.status) == ("skipped", "failed")
+    run = Scenario("(a | b) >> c; (c | d) >> e")
+    run.workflow._definition.groups[1].policy = "best_effort"
+    run.fail("a").succeed("b", "d", "e")
+    assert run.state.status == "succeeded"
+
+
+@pytest.mark.parametrize("policy", ["strict", "best_effort"])
+def test_a_failure_before_a_whole_group_is_not_the_groups(policy):
+    run = Scenario("a >> (b | c) >> d")
+    run.workflow._definition.groups[0].policy = policy
+    run.fail("a")
+    assert (run.state.groups["group_1"].outcome, run.state.status) == ("skipped", "failed")
+    assert run.state.tasks["d"].outcome == "skipped"
+
+
+def test_a_member_that_a_condition_or_an_error_edge_leaves_out_does_not_fail_its_group():
+    run = Scenario("(b | c) >> d").edge("a", "b", when="result > 1").succeed("c").succeed("a", value=1).succeed("d")
+    assert run.state.status == "succeeded"
+    run = Scenario("(b | c) >> d; a >> b").edge("a", "mend", on="error").succeed("c").fail("a").succeed("mend", "d")
+    assert run.state.status == "succeeded"
+
+
 @pytest.mark.parametrize("order", ["bc", "cb"])
 def test_an_error_edge_of_a_group_mends_a_failure_whoever_ends_first(order):
     run = Scenario("a >> (b | c) >> d")
@@ -273,6 +330,51 @@ def test_a_failed_joined_child_kills_the_success_edges_of_its_parent():
     assert (run.state.tasks["b"].outcome, run.state.status) == ("skipped", "failed")
 
 
+CHILDREN = tuple(n.Spawn(task_id=name, uses="a", args={}, join=True) for name in ("one", "two"))
+
+
+def test_a_parent_fails_with_its_joined_child():
+    run = Scenario("a >> b").succeed("a", value=1, spawn=CHILDREN).fail("one").succeed("two")
+    a = run.state.tasks["a"]
+    assert (a.outcome, a.error, run.history("a")[-2:]) == ("error", "one: broken", ["success", "completed"])
+    assert (run.state.status, run.state.failure) == ("failed", "Task 'one' failed: broken")
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_an_error_edge_of_the_parent_handles_the_failure_of_a_joined_child(order):
+    run = Scenario("a >> b", on_error="stop").edge("a", "mend", on="error").succeed("a", spawn=CHILDREN)
+    for name in order:
+        run.fail(name) if name == "one" else run.succeed(name)
+    run.succeed("mend")
+    assert (run.state.status, run.state.tasks["b"].outcome) == ("succeeded", "skipped")
+
+
+def test_a_tolerant_group_around_the_parent_tolerates_the_failure_of_a_joined_child():
+    run = Scenario("(a | c) >> d")
+    run.workflow._definition.groups[0].policy = "best_effort"
+    run.succeed("a", spawn=CHILDREN).fail("one").succeed("two", "c", "d")
+    assert (run.state.status, run.state.tasks["a"].tolerated) == ("succeeded", True)
+
+
+def test_a_parent_whose_failure_is_ignored_goes_on_with_nothing_after_a_joined_child_failed():
+    run = Scenario("a >> b", tasks={"a": {"on_error": "ignore"}}).succeed("a", value=1, spawn=CHILDREN)
+    run.fail("one").succeed("two", "b")
+    a = run.state.tasks["a"]
+    assert (run.state.status, a.outcome, a.result) == ("succeeded", "error", None)
+
+
+def test_a_joined_child_fails_its_parent_in_a_loop_and_the_loop_may_go_round_over_it():
+    run = Scenario("a >> b").edge("a", "a", on="error").succeed("a", spawn=CHILDREN[:1]).fail("one")
+    assert (run.history("a")[-4:], run.iteration("a")) == (["error", "completed", "blocked", "ready"], 2)
+    run.succeed("a", "b")
+    assert run.state.status == "succeeded"
+
+
+def test_a_run_that_stops_over_a_joined_child_says_that_the_parent_failed():
+    run = Scenario("a >> b", on_error="stop").succeed("a", spawn=CHILDREN).fail("one")
+    assert (run.state.status, run.state.tasks["a"].outcome) == ("failed", "error")
+
+
 def test_next_iteration_counts_against_the_limit():
     run = Scenario("a >> b", tasks={"a": {"max_cycle": 2}}).succeed("a", iterate=True)
     assert (run.status("a"), run.iteration("a"), run.status("b")) == ("ready", 2, "blocked")
@@ -283,6 +385,63 @@ def test_next_iteration_counts_against_the_limit():
 def test_a_limit_can_count_as_a_failure():
     run = Scenario("a >> b", tasks={"a": {"max_cycle": 1, "on_max_cycle": "fail"}}).succeed("a", iterate=True)
     assert (run.history("a")[-3:], run.state.status) == (["planned", "error", "completed"], "failed")
+
+
+@pytest.mark.parametrize("order", [("one", "a"), ("a", "one")])
+def test_what_follows_waits_for_the_joined_children_of_every_iteration(order):
+    run = Scenario("a >> b").succeed("a", iterate=True, spawn=CHILDREN[:1]).succeed(order[0])
+    assert run.status("b") == "blocked"
+    run.succeed(order[1], "b")
+    assert run.state.status == "succeeded"
+
+
+@pytest.mark.parametrize("order", [("one", "a"), ("a", "one")])
+def test_a_joined_child_of_an_earlier_iteration_fails_the_last_one(order):
+    run = Scenario("a >> b", on_error="stop").edge("a", "mend", on="error")
+    run.succeed("a", iterate=True, spawn=CHILDREN[:1])
+    for name in order:
+        run.fail(name) if name == "one" else run.succeed(name)
+    run.succeed("mend")
+    assert (run.state.status, run.state.tasks["a"].outcome) == ("succeeded", "error")
+
+
+def test_a_task_whose_last_iteration_is_refused_ends_with_its_joined_children():
+    run = Scenario("a >> b", tasks={"a": {"max_cycle": 1}}).succeed("a", iterate=True, spawn=CHILDREN[:1])
+    run.succeed("one", "b")
+    assert (run.state.status, run.history("a")[-3:]) == ("succeeded", ["planned", "success", "completed"])
+
+
+FAILS_AT_2 = {"a": {"max_cycle": 2, "on_max_cycle": "fail"}}
+
+
+def test_a_limit_that_counts_as_a_failure_is_one_of_the_task_that_has_it():
+    run = Scenario("a >> b >> c; b >> a", tasks=FAILS_AT_2).succeed("a", "b", "a", "b")
+    outcomes = [run.state.tasks[name].outcome for name in "abc"]
+    assert (outcomes, run.state.status) == (["error", "success", "skipped"], "failed")
+
+
+def test_an_error_edge_of_that_task_is_all_it_takes():
+    run = Scenario("a >> b >> c; b >> a", tasks=FAILS_AT_2).edge("a", "e", on="error")
+    run.succeed("a", "b", "a", "b", "e")
+    assert (run.state.status, run.state.tasks["c"].outcome) == ("succeeded", "skipped")
+
+
+@pytest.mark.parametrize(("policy", "status"), [("strict", "failed"), ("best_effort", "succeeded")])
+def test_a_loop_that_fails_at_its_limit_counts_in_the_group_behind_it(policy, status):
+    run = Scenario("s >> a >> b; b >> a; ((b >> c) | d) >> e", tasks=FAILS_AT_2)
+    run.workflow._definition.groups[0].policy = policy
+    run.succeed("s", "a", "b", "a", "b", "d")
+    if policy != "strict":
+        run.succeed("e")
+    assert (run.state.status, run.state.tasks["e"].outcome == "success") == (status, policy != "strict")
+
+
+def test_a_rejection_at_a_limit_that_fails_may_still_be_handled():
+    settings = {"a": {"max_cycle": 1, "on_max_cycle": "fail"}}
+    run = Scenario("a >> b", tasks=settings).edge("b", "a", on="rejected", loop=True)
+    run.edge("b", "archive", on="rejected").edge("a", "e", on="error")
+    run.succeed("a").ask("b").answer("b", "reject").succeed("archive", "e")
+    assert run.state.status == "succeeded"
 
 
 def test_a_loop_ends_when_its_value_stands_still():

@@ -117,7 +117,7 @@ def _end_of_body(task_id: str, luck: Random, now: float, *, asked: bool) -> n.Ne
     wishes = None
     if roll > 0.9:
         child = n.Spawn(task_id=f"{task_id}_{luck.getrandbits(32):08x}", uses="do", args={}, join=luck.random() < 0.5)
-        wishes = n.Wishes(spawn=(child,) if len(task_id) < 20 else ())
+        wishes = n.Wishes(spawn=(child,) if len(task_id) < 20 else (), iterate=roll > 0.97)
     elif roll > 0.8:
         wishes = n.Wishes(iterate=True)
     return n.TaskFinished(task_id, now, luck.randint(0, 3), wishes)

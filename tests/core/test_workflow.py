@@ -575,3 +575,23 @@ def _until_running(wf, task_id, seconds=20.0):
         except WorkflowStateError:  # not begun yet
             pass
         time.sleep(0.001)
+
+
+def test_a_failed_item_of_map_fails_the_task_that_asked_for_it():
+    @task(max_retries=0)
+    def half(number):
+        return 1 // number
+
+    @task
+    def spread(context):
+        return context.map(half, [1, 0])
+
+    @task
+    def mend(error):
+        return error
+
+    with workflow("items") as wf:
+        wf.add_edge(spread, mend, on="error")
+    result = wf.execute()
+    assert (result.status, result.state("spread").outcome, "spread" in result.results) == ("succeeded", "error", False)
+    assert "ZeroDivisionError" in result.error("spread") and result.results["mend"] == result.error("spread")

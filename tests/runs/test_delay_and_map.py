@@ -64,3 +64,17 @@ def test_what_a_map_made_says_which_item_it_is_for(driver: Driver) -> None:
         assert api.task_detail(driver.boss, run.id, key).item == shown[key]
         run.work(key, value=shown[key])
     assert run.task("all").result == [1, 2, 3]
+
+
+def test_a_map_fails_with_an_item_unless_its_failure_is_ignored(driver: Driver) -> None:
+    run = driver.start(MAPPED, items=["x", "y"])
+    one, two = [attempt.key for attempt in run.open()]
+    run.fail(one, retryable=False)
+    run.work(two)
+    assert (run.status, run.task("all").outcome, run.task("all").error) == ("failed", "error", f"{one}: boom")
+    body = document([{**MAPPED["tasks"][0], "on_error": "ignore"}, task("after")], ["all>after"])
+    run = driver.start({**body, "inputs": MAPPED["inputs"]}, items=["x", "y"])
+    one, two = [attempt.key for attempt in run.open()]
+    run.fail(one, retryable=False)
+    run.work(two, "after")
+    assert (run.status, run.task("all").outcome, run.task("all").result) == ("succeeded", "error", None)
