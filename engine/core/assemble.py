@@ -33,7 +33,7 @@ def assemble(
         edges=expanded,
         loop_edges=[edge.index for edge in expanded if edge.heads],
     )
-    final = [_with_rules(edge, tasks) if edge.loop is not None else edge for edge in loops.edges]
+    final = [_ruled(edge, tasks) if edge.loop is not None else edge for edge in loops.edges]
     out: dict[str, list[int]] = {}
     inputs: dict[str, list[int]] = {}
     closes: dict[str, list[int]] = {}
@@ -117,11 +117,21 @@ def _copy(edge: PlanEdge, **changes: Any) -> PlanEdge:
     return PlanEdge(**{**{name: getattr(edge, name) for name in PlanEdge.__slots__}, **changes})
 
 
-def _with_rules(edge: PlanEdge, tasks: Mapping[str, PlanTask]) -> PlanEdge:
-    """A loop edge with everything its convergence goes by."""
+def _ruled(edge: PlanEdge, tasks: Mapping[str, PlanTask]) -> PlanEdge:
+    """A loop edge with everything its convergence and its limit go by."""
     rules = [] if edge.converge is None else [(str(edge.index), edge.converge, edge.source)]
     for task_id in dict.fromkeys((edge.source, *edge.heads)):
         task = tasks.get(task_id)
         if task is not None and task.converge is not None:
             rules.append((f"{edge.index}:{task_id}", task.converge, task_id))
-    return _copy(edge, rules=tuple(rules))
+    # A limit of its own binds a task of the body too, if its count does not begin anew with this edge. The workflow's
+    # default is there for the loop, that is for the heads.
+    own = (
+        task_id
+        for task_id in edge.again
+        if task_id not in edge.heads
+        and task_id not in edge.resets
+        and tasks[task_id].max_cycle
+        and tasks[task_id].max_cycle_from in ("task", "code")
+    )
+    return _copy(edge, rules=tuple(rules), limited=(*edge.heads, *own))

@@ -68,6 +68,7 @@ def _plain_loop(
         loop.index,
         heads=tuple((head, tasks[head].max_cycle) for head in edge.heads),
         members=tuple(task_id for task_id in edge.again if task_id not in edge.heads),
+        limits=tuple((task_id, tasks[task_id].max_cycle) for task_id in edge.limited if task_id not in edge.heads),
         fired=edge.index,
         forgets=edge.forgets,
         told={"loop": loop.index, "source": edge.source, "target": edge.target},
@@ -151,6 +152,8 @@ def go_round(state: RunState, loop: PlainLoop, at: float, ready: list[str]) -> b
         task = tasks[task_id]
         if task.status is not _PLANNED or task.iterates:
             return False
+    if not all(may_run_again(limit, tasks[task_id].cycle_count) for task_id, limit in loop.limits):
+        return False
     there.passes += 1
     there.sources = {}
     first = tasks[loop.heads[0][0]]

@@ -67,7 +67,7 @@ class PlanEdge:
     For a loop edge `loop` is the index of its loop, `heads` the tasks it starts again, `again` all tasks
     that begin a new life with it (`again_groups` groups, `renews` both), `forgets` the edges whose firing ends with
     the old life, `resets` those whose cycle counts begin anew and `rules` what its convergence goes by: its own rule,
-    its source's and its heads'.
+    its source's and its heads'. It is taken as often as its `limited` tasks may run.
     """
 
     index: int
@@ -85,6 +85,7 @@ class PlanEdge:
     forgets: frozenset[int] = frozenset()
     rules: tuple[tuple[str, Converge, str], ...] = ()  # (where its memory is kept, rule, whose value)
     resets: tuple[str, ...] = ()
+    limited: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,12 +126,14 @@ class PlanLoop:
 class PlainLoop:
     """A loop whose only edge goes round whenever its body has worked, up to the limit: see `core.plain`.
 
-    `heads` come with their limits, `members` are the tasks that begin a new life beside them; `fired` and `forgets`
-    are the edge and those whose firing ends with the old life; `told` is what every pass writes into the history.
+    `heads` come with their limits, `members` are the tasks that begin a new life beside them, `limits` those of them
+    with a limit of their own; `fired` and `forgets` are the edge and those whose firing ends with the old life; `told`
+    is what every pass writes into the history.
     """
 
     index: int
     heads: tuple[tuple[str, int], ...]
+    limits: tuple[tuple[str, int], ...]
     members: tuple[str, ...]
     fired: int
     forgets: frozenset[int]

@@ -65,7 +65,7 @@ def _decide(fold: Fold, loop: PlanLoop, state: LoopState) -> None:
 
 def _may_go_round(fold: Fold, edge: PlanEdge) -> bool:
     tasks, planned = fold.state.tasks, fold.plan.tasks
-    return all(may_run_again(planned[head].max_cycle, tasks[head].cycle_count) for head in edge.heads)
+    return all(may_run_again(planned[name].max_cycle, tasks[name].cycle_count) for name in edge.limited)
 
 
 def _has_converged(fold: Fold, state: LoopState, edge: PlanEdge) -> bool:
@@ -175,7 +175,7 @@ def _end(fold: Fold, loop: PlanLoop, state: LoopState, reason: str) -> None:
     plan, tasks = fold.plan, fold.state.tasks
     state.ended, state.reason = True, reason
     fold.note("loop_ended", tasks[loop.heads[0]], {"loop": loop.index, "reason": reason, "passes": state.passes})
-    failed = _failed_heads(fold, loop) if reason == CYCLE_LIMIT else ()
+    failed = _failed_at_limit(fold, loop) if reason == CYCLE_LIMIT else ()
     if reason != CONDITION:
         _mark_ends(fold, loop, reason, failed)
 
@@ -200,14 +200,14 @@ def _end(fold: Fold, loop: PlanLoop, state: LoopState, reason: str) -> None:
         settle_planned(fold, tasks[task_id])
 
 
-def _failed_heads(fold: Fold, loop: PlanLoop) -> tuple[str, ...]:
-    """Whose failure it is that a limit was reached: the heads that have used their executions and count that as an
+def _failed_at_limit(fold: Fold, loop: PlanLoop) -> tuple[str, ...]:
+    """Whose failure it is that a limit was reached: the tasks that have used their executions and count that as an
     error. Where they have ended otherwise (ignored, skipped by a person), it is that of the tasks that led back.
     """
     tasks, plan = fold.state.tasks, fold.plan
     used = [
         head
-        for head in loop.heads
+        for head in _limited(fold, loop)
         if plan.tasks[head].on_max_cycle == "fail"
         and not may_run_again(plan.tasks[head].max_cycle, tasks[head].cycle_count)
     ]
@@ -218,16 +218,24 @@ def _failed_heads(fold: Fold, loop: PlanLoop) -> tuple[str, ...]:
     return tuple(failed)
 
 
+def _limited(fold: Fold, loop: PlanLoop) -> list[str]:
+    """The tasks whose limits the loop goes by: its heads, then those of the body with a limit of their own."""
+    return list(
+        dict.fromkeys((*loop.heads, *(name for index in loop.edges for name in fold.plan.edges[index].limited)))
+    )
+
+
 def _mark_ends(fold: Fold, loop: PlanLoop, reason: str, failed: Collection[str]) -> None:
     """Give heads and sources the reason; `failed` ones become errors."""
     plan, tasks = fold.plan, fold.state.tasks
-    ends = [*loop.heads, *(m for index in loop.edges for m in plan.members_of(plan.edges[index].source))]
+    limited = _limited(fold, loop)
+    ends = [*loop.heads, *failed, *(m for index in loop.edges for m in plan.members_of(plan.edges[index].source))]
     for task_id in dict.fromkeys(ends):
         task = tasks[task_id]
         task.reason = task.reason or reason
         fold.changed.add(task_id)
         if task_id in failed and task.status is _PLANNED:
-            limit = plan.tasks[task_id if task_id in loop.heads else loop.heads[0]].max_cycle
+            limit = plan.tasks[task_id if task_id in limited else loop.heads[0]].max_cycle
             fail_planned(fold, task, f"The loop has used all {limit} iterations.", CYCLE_LIMIT)
 
 

@@ -187,12 +187,12 @@ def _closed(facts: _Facts) -> _Found:
 
 
 def _within_limits(facts: _Facts) -> _Found:
-    heads = {head for loop in facts.plan.loops for head in loop.heads}
+    limited = {name for edge in facts.plan.edges for name in edge.limited}
     for key, task in facts.tasks.items():
         planned = facts.plan.tasks.get(key)
         if planned is None:
             continue
-        counts = key in heads or not planned.loops  # what only stands in a body runs as often as the head says
+        counts = key in limited or not planned.loops  # the rest of a body runs as often as those say
         if counts and planned.max_cycle and task.cycle_count > planned.max_cycle:
             yield (
                 "I8",

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from engine import IllegalTransition, TaskState, TaskStatus
+from engine import IllegalTransition, TaskState, TaskStatus, TaskWrapper, WorkflowContext, workflow
 from engine.core import news as n
 from engine.core.retry import delay_before
 from engine.core.state import RunState
@@ -485,3 +485,46 @@ def test_counters_survive_the_way_through_json():
     kept = json.loads(json.dumps(run.state.counters()))
     again = RunState.from_counters(kept, tasks=run.state.tasks, inputs={})
     assert again.counters() == run.state.counters()
+
+
+@pytest.mark.parametrize(("where", "runs"), [("a", [2, 2]), ("b", [2, 2]), ("neither", [4, 4])])
+def test_a_limit_of_its_own_binds_any_task_of_a_loop(where: str, runs: list[int]) -> None:
+    document = {
+        "schema": "graflow/1",
+        "name": "w",
+        "defaults": {"max_cycle": 4},
+        "tasks": [
+            {"id": name, "uses": "do", **({"max_cycle": 2} if name == where else {})} for name in ("a", "b", "c")
+        ],
+        "edges": [
+            {"source": "a", "target": "b"},
+            {"source": "b", "target": "a", "loop": True},
+            {"source": "b", "target": "c"},
+        ],
+    }
+    result = WorkflowContext.from_definition(document, {"do": TaskWrapper("do", lambda: None)}).execute()
+    assert [result.state(name).iteration for name in ("a", "b")] == runs
+    assert (result.status, result.reason("a"), result.state("c").outcome) == ("succeeded", "cycle_limit", "success")
+
+
+def test_a_task_of_a_body_may_count_its_limit_as_an_error() -> None:
+    with workflow("w", default_max_cycle=5) as wf:
+        a, b = TaskWrapper("a", lambda: 1), TaskWrapper("b", lambda: 2, max_cycle=2, on_max_cycle="fail")
+        a >> b
+        b >> a
+        b >> TaskWrapper("after", lambda: 3)
+        wf.add_edge(b, TaskWrapper("rescue", lambda b: b["error"]), on="error")
+    result = wf.execute()
+    assert (result.status, result.state("a").outcome, result.state("b").outcome) == ("succeeded", "success", "error")
+    assert result.results["rescue"] == "The loop has used all 2 iterations."
+    assert result.state("after").outcome == "skipped"
+
+
+def test_the_limit_of_an_inner_body_counts_anew_with_every_pass_around_it() -> None:
+    with workflow("w", default_max_cycle=3) as wf:
+        a, b, c, d = (TaskWrapper(n, lambda: 1, max_cycle=2 if n == "c" else None) for n in "abcd")
+        a >> b >> c >> d
+        wf.add_edge(c, b, loop=True)
+        wf.add_edge(d, a, loop=True)
+    result = wf.execute()
+    assert [result.state(name).iteration for name in "abcd"] == [3, 6, 6, 3]
