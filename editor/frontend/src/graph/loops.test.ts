@@ -58,6 +58,15 @@ describe('loops', () => {
     expect([...(loop?.body ?? [])].sort()).toEqual(['b', 'c', 'd', 'g']);
   });
 
+  test('a step of the body with a limit of its own binds its loop, but not the one around it', () => {
+    const inner = { a: {}, b: {}, c: { max_cycle: 2 }, d: {} };
+    const { loops } = analyse(graph('a>b b>c c>d c>b d>a', { tasks: inner, defaults: { max_cycle: 7 } }));
+    expect([...loops.values()].map(({ edge, bound }) => [edge.source, bound.limit, bound.head])).toEqual([
+      ['c', 2, 'c'],
+      ['d', 7, 'a'],
+    ]);
+  });
+
   test('the bound says where it comes from: step, code, workflow, engine', () => {
     const bound = (options: Options, code?: number) =>
       [...analyse(graph('a>b b>a', options), () => code).loops.values()][0]?.bound;

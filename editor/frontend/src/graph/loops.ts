@@ -9,7 +9,7 @@ export const ENGINE_MAX_CYCLE = 10;
 
 export type BoundSource = 'step' | 'code' | 'workflow' | 'engine';
 
-/** How often the head may run per entry into its loop; `limit` 0 means there is no limit. */
+/** How often the step `head` may run per entry into its loop; `limit` 0 means there is no limit. */
 export type Bound = { readonly limit: number; readonly from: BoundSource; readonly head: string };
 
 export type Loop = {
@@ -63,7 +63,7 @@ export function analyse(graph: Graph, codeBound: CodeBound = () => undefined): A
   const straight = arcs.filter((arc) => !arc.edge || !loopIds.has(arc.edge.id));
   const out = links(straight, 'source', 'target');
   const into = links(straight, 'target', 'source');
-  const loops = new Map<string, Loop>();
+  const found: Omit<Loop, 'bound'>[] = [];
   const notClosing = new Set<string>();
   const intoGroup = new Set<string>();
   for (const edge of edges.filter((item) => loopIds.has(item.id))) {
@@ -74,13 +74,13 @@ export function analyse(graph: Graph, codeBound: CodeBound = () => undefined): A
     const before = reachable([edge.source], into);
     const body = new Set([...after].filter((id) => before.has(id)));
     for (const id of [...heads, edge.target, edge.source]) body.add(id);
-    loops.set(edge.id, {
-      edge,
-      declared: declared.has(edge.id),
-      heads,
-      body,
-      bound: boundOf(graph, heads, codeBound),
-    });
+    found.push({ edge, declared: declared.has(edge.id), heads, body });
+  }
+  const loops = new Map<string, Loop>();
+  for (const loop of found) {
+    const inner = found.filter((other) => isWithin(other.body, loop.body));
+    const own = [...loop.body].filter((id) => !inner.some((other) => other.body.has(id)));
+    loops.set(loop.edge.id, { ...loop, bound: boundOf(graph, loop.heads, own, codeBound) });
   }
   return { starts, reached, loops, notClosing, intoGroup, refused, brokenGroups };
 }
@@ -233,10 +233,22 @@ function leadsIntoGroup(graph: Graph, edge: GraphEdge, after: ReadonlySet<string
   );
 }
 
-function boundOf(graph: Graph, heads: readonly string[], codeBound: CodeBound): Bound {
+/** Whether all of `part` lies in `whole`, which has more. What such a loop counts begins anew with each pass around it. */
+function isWithin(part: ReadonlySet<string>, whole: ReadonlySet<string>): boolean {
+  return part.size < whole.size && [...part].every((id) => whole.has(id));
+}
+
+/** The tightest limit of a loop: its heads have one in any case, other steps of the body where they name it themselves. */
+function boundOf(
+  graph: Graph,
+  heads: readonly string[],
+  body: readonly string[],
+  codeBound: CodeBound,
+): Bound {
   const bounds = graph.nodes
-    .filter((node) => heads.includes(node.id))
-    .map((node) => stepBound(graph, node, codeBound));
+    .filter((node) => heads.includes(node.id) || body.includes(node.id))
+    .map((node) => stepBound(graph, node, codeBound))
+    .filter((bound) => heads.includes(bound.head) || bound.from === 'step' || bound.from === 'code');
   const limited = bounds.filter((bound) => bound.limit > 0).sort((a, b) => a.limit - b.limit);
   return limited[0] ?? bounds[0] ?? workflowBound(graph, heads[0] ?? '');
 }
