@@ -117,6 +117,13 @@ def test_the_first_five_minutes(stack: Stack, signed_in: Callable[..., Page]):
     expect(page.get_by_test_id("run-status")).to_contain_text("Succeeded", timeout=15_000)
     expect(node(page, "count_words", status="completed")).to_be_visible()
     assert page.evaluate("window.untouched") is True
+
+    node(page, "publish").click()
+    page.get_by_role("button", name="Retry from here").click()
+    first = page.url.partition("?")[0]
+    page.get_by_role("dialog", name=re.compile("Retry from “Publish”")).get_by_role("button", name="Retry").click()
+    page.wait_for_url(lambda url: "/runs/" in url and not url.startswith(first))
+    expect(page.get_by_test_id("run-status")).to_contain_text("Waiting", timeout=15_000)  # the loop is done again
     assert not page.complaints, page.complaints  # type: ignore[attr-defined]
 
 

@@ -104,6 +104,61 @@ export function Controls({ store, runId, workflow, can, onDone }: ControlsProps)
   );
 }
 
+interface RetryFromProps {
+  store: RunStore;
+  runId: string;
+  taskId: string;
+  label: string;
+}
+
+/** A run that is over can be done again from any of its steps. */
+export function RetryFrom({ store, runId, taskId, label }: RetryFromProps) {
+  const status = useRun(store, (run) => run.state.status);
+  const [key, setKey] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<string | null>(null);
+  if (!isFinal(status)) return null;
+  const carryOut = async (): Promise<void> => {
+    setBusy(true);
+    try {
+      const answer = await postJson(`runs/${runId}/retry/`, { from: taskId }, key ?? newKey());
+      window.location.assign(`/runs/${text(answer.id)}/`);
+    } catch (error) {
+      setProblem(error instanceof Error ? error.message : 'That did not work.');
+      setBusy(false);
+    }
+    setKey(null);
+  };
+  return (
+    <div>
+      <button type="button" className="button" disabled={busy} onClick={() => setKey(newKey())}>
+        <RotateCcw className="icon" aria-hidden="true" />
+        Retry from here
+      </button>
+      {problem ? (
+        <p className="field-error" role="alert">
+          {problem}
+        </p>
+      ) : null}
+      {key ? (
+        <Confirm
+          title={`Retry from “${label}”?`}
+          action="Retry"
+          tone="primary"
+          busy={busy}
+          onConfirm={() => void carryOut()}
+          onCancel={() => setKey(null)}
+        >
+          <p>
+            A new run does this step and what follows it again, and steps in loops. What came before keeps its
+            results.
+          </p>
+        </Confirm>
+      ) : null}
+    </div>
+  );
+}
+
 const QUESTIONS: Record<Action, { title: string; effect: string; button: string }> = {
   stop: {
     title: 'Stop this run?',

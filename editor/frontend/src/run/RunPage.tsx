@@ -51,6 +51,7 @@ export function RunPage({ run, can, store, plan, feed }: RunPageProps) {
               plan={plan}
               runId={runId}
               taskId={selected}
+              canControl={rights.control}
               onSelect={select}
               onClose={() => select(null)}
             />

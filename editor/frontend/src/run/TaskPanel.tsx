@@ -7,6 +7,7 @@ import { getJson } from '../ui/http';
 import { JsonView } from '../ui/JsonView';
 import { TaskStatusChip } from '../ui/status';
 import { agoWords, fullTime, secondsBetween, spanWords } from '../ui/time';
+import { RetryFrom } from './Controls';
 import { type PlannedRun, taskName } from './plan';
 import { StepFacts } from './StepFacts';
 import { type RunStore, useRun, useTask } from './store';
@@ -29,11 +30,12 @@ interface TaskPanelProps {
   plan: PlannedRun;
   runId: string;
   taskId: string;
+  canControl: boolean;
   onSelect: (id: string) => void;
   onClose: () => void;
 }
 
-export function TaskPanel({ store, plan, runId, taskId, onSelect, onClose }: TaskPanelProps) {
+export function TaskPanel({ store, plan, runId, taskId, canControl, onSelect, onClose }: TaskPanelProps) {
   const task = useTask(store, taskId);
   const kind = plan.kinds.get(taskId) ?? 'task';
   const isPolled = kind === 'workflow' && task.status === 'running';
@@ -68,6 +70,9 @@ export function TaskPanel({ store, plan, runId, taskId, onSelect, onClose }: Tas
         ) : null}
         {task.attempt > 1 ? <span className="chip">attempt {task.attempt}</span> : null}
         {task.reason ? <span className="chip chip--text">{reasonWords(task.reason)}</span> : null}
+        {canControl && plan.kinds.has(taskId) ? (
+          <RetryFrom key={taskId} store={store} runId={runId} taskId={taskId} label={label} />
+        ) : null}
       </div>
       {problem ? <p className="notice notice--error">{problem}</p> : null}
       <StepFacts store={store} plan={plan} taskId={taskId} detail={detail} onSelect={onSelect} />
