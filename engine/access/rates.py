@@ -54,7 +54,12 @@ def _count(key: str, seconds: int) -> tuple[int, int]:
         # One number holds the opening time and the count, so that one atomic increment reads both.
         if cache.add(key, now * _COUNT + 1, timeout=seconds):
             return now, 1
-        return divmod(int(cache.incr(key)), _COUNT)
+        opened, count = divmod(int(cache.incr(key)), _COUNT)
+        if opened + seconds >= now:
+            return opened, count
+        # The window closed in the middle of `incr`, which then makes a key that never ends: a lock for ever.
+        cache.set(key, now * _COUNT + 1, timeout=seconds)
+        return now, 1
     except ValueError:  # the window closed between the two calls
         return now, 1
     except Exception as down:  # whatever the cache's client raises: see the module's first lines
