@@ -30,6 +30,7 @@ class Both:
 
     def __init__(self, boss: Any, document: dict[str, Any], plan: Plan, fate: int) -> None:
         self.plan, self.fate = plan, fate
+        self.answered: set[tuple[str, int]] = set()
         self.state = RunState.for_plan(plan)
         self.stored: Run = Driver(boss).start(document)
         self.tell(n.RunStarted(0.0))
@@ -43,11 +44,11 @@ class Both:
         """The body ends as fate has it, in both runs."""
         task = self.state.tasks[task_id]
         luck = Random(f"{self.fate}/{task_id}/{task.iteration}/{task.attempt}/{task.resumed}")
-        roll, resumed = luck.random(), task.resumed
+        roll = luck.random()
         report: n.BodyReport
         if roll < 0.2:
             report = n.TaskFailed(task_id=task_id, at=0.0, error="broken", retryable=luck.random() < 0.5, delay=0.0)
-        elif roll < 0.35 and not resumed:
+        elif roll < 0.35 and (task_id, task.iteration) not in self.answered:  # a later try finds the answer there
             report = n.TaskSuspended(task_id=task_id, at=0.0, requests=(build_request(task_id, task.iteration, "#1"),))
         elif roll < 0.45:
             child = n.Spawn(task_id=f"child_{luck.getrandbits(32):08x}", uses="test.echo", args={}, join=True)
@@ -65,6 +66,7 @@ class Both:
         decision: Any = Random(f"{self.fate}/{task_id}/{self.state.tasks[task_id].iteration}").choice(
             ["approve", "approve", "reject", "skip"]
         )
+        self.answered.add((task_id, self.state.tasks[task_id].iteration))
         self.tell(n.Answered(task_id=task_id, at=0.0, decision=decision, reason="because"))
         found = api.list_feedback(self.stored.boss, run=self.stored.id).results
         item = next(one for one in found if one.task_id == task_id)
