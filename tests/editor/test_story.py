@@ -190,6 +190,8 @@ def add_by_keyboard(page: Page, first: str, words: str, task_id: str) -> None:
     typed(page, first)
     expect(page.get_by_role("combobox", name="Add a step")).to_be_focused()
     page.keyboard.type(words)
+    offered = page.get_by_role("listbox").get_by_role("option", selected=True)  # the catalogue may still be on its way
+    expect(offered).to_contain_text(re.compile(words, re.IGNORECASE))
     typed(page, "Enter")
     expect(node(page, task_id)).to_be_visible()
 
