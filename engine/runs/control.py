@@ -16,7 +16,7 @@ from engine.core.plan import Plan
 from engine.core.schema import checked_inputs as core_checked
 from engine.core.state import FINAL_RUN_STATUSES, TaskStatus
 from engine.runs import admission, data, database, deadlines, idempotency, pauses, questions, reading, values
-from engine.runs.ledger import Refused, Unit, begin, change
+from engine.runs.ledger import RUN, Refused, Unit, begin, change
 from engine.runs.models import Run, RunTask, WorkflowDefinition, WorkflowVersion
 from engine.runs.plans import plan_of
 from engine.runs.prepared import Columns
@@ -25,7 +25,6 @@ from engine.runs.workflows import find
 MODES = ("live", "test")
 MAX_INPUT_BYTES = 1_000_000
 MAX_KEY = 200
-_RUN = Columns(Run)
 _VERSION = Columns(WorkflowVersion, [f.attname for f in WorkflowVersion._meta.concrete_fields if f.attname != "spec"])
 
 
@@ -261,7 +260,7 @@ def _insert(
         started_by_id=actor.pk, created_at=database.now(), engine_abi=version.engine_abi, business_key=business_key,
     )  # fmt: skip
     deadlines.arm(run, seconds)
-    _RUN.insert(run)
+    RUN.insert(run)
     deadlines.keep_timer(run)
     return run
 

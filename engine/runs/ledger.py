@@ -406,18 +406,18 @@ def _open(run_id: int, keys: tuple[str, ...], skip_locked: bool, known: Unit | N
     return unit
 
 
-_RUN = Columns(Run)
+RUN = Columns(Run)
 
 
 def sight() -> str:
     """What `seen` wants of a row of engine_run, as the columns of a SELECT."""
-    return f"{_RUN.text}, clock_timestamp()" if database.on_postgresql() else _RUN.text
+    return f"{RUN.text}, clock_timestamp()" if database.on_postgresql() else RUN.text
 
 
 def seen(found: Sequence[Any]) -> Unit:
     """The unit of a run as it was read, for `change` to start from: whether it is still so is seen then."""
     values, now = (found[:-1], found[-1]) if database.on_postgresql() else (found, database.now())
-    run = _RUN.instance(values)
+    run = RUN.instance(values)
     state = RunState.from_counters(run.counters, tasks=RowTable(run.pk), inputs=run.inputs)
     state.channels = RowChannels(run.pk)
     return Unit(run, plan_of(run.version_id), state, max(now.timestamp(), run.last_at))
@@ -462,4 +462,4 @@ def _after_commit(hint: hooks.Hint, messages: list[hooks.DispatchMessage], to_fo
     hooks.follow_up(to_follow)
 
 
-__all__ = ["Locked", "Refused", "Unit", "begin", "change", "record", "seen", "sight", "storable"]
+__all__ = ["RUN", "Locked", "Refused", "Unit", "begin", "change", "record", "seen", "sight", "storable"]
