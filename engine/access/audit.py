@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
+from engine import sql
 from engine.access.actors import Actor
 from engine.access.models import AuditEntry, AuditHead
 
@@ -73,9 +74,7 @@ def write(
             prev_hash=last,
         )
         entry.hash = _hash(entry)
-        entry.save(force_insert=True)
-        with connection.cursor() as cursor:
-            cursor.execute(_NEXT, (entry.id, entry.hash, _HEAD_ID))
+        _append(entry)
     return entry
 
 
@@ -101,20 +100,35 @@ def verify(batch: int = 1_000) -> list[Flaw]:
 
 def _locked_head() -> tuple[int, str]:
     """How many entries there are and the hash of the last one; nobody else appends before the transaction ends."""
-    lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
-    with connection.cursor() as cursor:
-        cursor.execute(_HEAD + lock, (_HEAD_ID,))
-        if (found := cursor.fetchone()) is None:
-            AuditHead.objects.get_or_create(pk=_HEAD_ID)
-            cursor.execute(_HEAD + lock, (_HEAD_ID,))
-            found = cursor.fetchone()
+    head = _HEAD + (" FOR UPDATE" if sql.on_postgresql() else "")
+    if (found := sql.row(head, (_HEAD_ID,))) is None:
+        AuditHead.objects.get_or_create(pk=_HEAD_ID)
+        found = sql.row(head, (_HEAD_ID,))
     count, last = found
     return count, last
 
 
-# By hand: every deed appends an entry, and the ORM takes longer to say this than the database to do it.
+def _append(entry: AuditEntry) -> None:
+    """Write the entry and move the head on to it."""
+    data = json.dumps(entry.data)
+    new = (
+        entry.id, entry.at, entry.actor_id, entry.actor_name, entry.action, entry.obj_type, entry.obj_id, entry.via, data,
+        entry.prev_hash, entry.hash,
+    )  # fmt: skip
+    head = (entry.id, entry.hash, _HEAD_ID)
+    if sql.on_postgresql():
+        sql.row(f"WITH entry AS ({_NEW}) {_NEXT} RETURNING id", (*new, *head))
+    else:
+        sql.row(_NEW, new)
+        sql.row(_NEXT, head)
+
+
 _HEAD = "SELECT count, hash FROM access_audithead WHERE id = %s"
 _NEXT = "UPDATE access_audithead SET count = %s, hash = %s WHERE id = %s"
+_NEW = (
+    "INSERT INTO access_auditentry (id, at, actor_id, actor_name, action, obj_type, obj_id, via, data, prev_hash, hash) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
 
 
 def _door(request: HttpRequest | None) -> str:

@@ -23,7 +23,8 @@ from engine.core.state import TaskState, TaskStatus
 from engine.runs import database, hooks
 from engine.runs.models import Attempt, WorkerInstance
 from engine.runs.rows import Place
-from engine.runs.statements import ATTEMPTS, row
+from engine.runs.statements import ATTEMPTS
+from engine.sql import row
 
 if TYPE_CHECKING:
     from engine.runs.ledger import Unit

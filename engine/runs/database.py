@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection, models, transaction
 
+from engine.sql import on_postgresql as on_postgresql
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -36,10 +38,6 @@ class _Clock(models.Func):
 
     function = "CLOCK_TIMESTAMP"
     output_field = models.DateTimeField()
-
-
-def on_postgresql() -> bool:
-    return connection.vendor == "postgresql"
 
 
 def now() -> datetime:

@@ -12,6 +12,7 @@ I9  one decision per person and question
 I10 nothing begins while its run is paused
 I11 a join lets its task go once per iteration, after the inputs it asks for
 I12 a result that counts came under the newest token of its iteration
+I13 every task, attempt and event belongs to a run that is there
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef
 
 from engine.core import kinds
 from engine.core.plan import Plan
@@ -31,6 +32,7 @@ from engine.runs.models import Attempt, FeedbackDecision, FeedbackRequest, Run, 
 from engine.runs.outgoing import ChildRun
 from engine.runs.plans import plan_of
 
+_SHOWN = 20
 _LIVE = ("ready", "running", "retry_waiting", "feedback_required")
 _RESULTS = (Attempt.OK,)
 _ENDS = ("planned", "success", "completed")
@@ -72,6 +74,8 @@ def check_all(runs: list[int] | None = None) -> Iterator[Finding]:
         rows = rows.filter(pk__in=runs)
     for run in rows.iterator(chunk_size=200):
         yield from check_run(run)
+    if runs is None:
+        yield from _orphans()
 
 
 def check_run(run: Run) -> Iterator[Finding]:
@@ -79,6 +83,14 @@ def check_run(run: Run) -> Iterator[Finding]:
     for check in _CHECKS:
         for invariant, message in check(facts):
             yield Finding(str(run.public_id), invariant, message)
+
+
+def _orphans() -> Iterator[Finding]:
+    """Rows whose run is gone; the tables do not refuse them (ADR 8)."""
+    for model in (RunTask, Attempt, RunEvent):
+        runs = model._default_manager.filter(~Exists(Run.objects.filter(pk=OuterRef("run_id"))))
+        for run_id, count in runs.order_by().values_list("run_id").annotate(count=Count("run_id"))[:_SHOWN]:
+            yield Finding(f"#{run_id}", "I13", f"{count} rows of {model._meta.db_table} belong to no run")
 
 
 _Found = Iterator[tuple[str, str]]

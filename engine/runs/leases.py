@@ -25,7 +25,7 @@ from engine.runs.channels import apply_writes
 from engine.runs.fields import dumps
 from engine.runs.ledger import Locked, Refused, Unit, change, seen, sight
 from engine.runs.models import Attempt, Run, WorkerInstance
-from engine.runs.statements import row
+from engine.sql import row
 
 log = logging.getLogger(__name__)
 

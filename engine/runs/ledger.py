@@ -32,7 +32,8 @@ from engine.runs.models import Attempt, FeedbackRequest, Run, Timer
 from engine.runs.plans import plan_of
 from engine.runs.prepared import Columns
 from engine.runs.rows import RowChannels, RowTable
-from engine.runs.statements import Late, Moved, NeedsLock, Writes, only_reads, row
+from engine.runs.statements import Late, Moved, Writes
+from engine.sql import NeedsLock, only_reads, row
 
 log = logging.getLogger(__name__)
 
@@ -210,8 +211,8 @@ class Unit:
         if self._cancel:
             running = Attempt.objects.filter(run_id=self.run.pk, key__in=self._cancel, state=Attempt.CLAIMED)
             running.update(cancel_requested_at=self.moment)
-        if self.state.is_final() and row(_ARMED, (self.run.pk,)) is not None:
-            Timer.objects.filter(run_id=self.run.pk, fired_at=None).update(fired_at=self.moment)
+        if self.state.is_final():
+            self.writes.add("timers", (self.run.pk, self.moment))  # those that are armed have nothing left to do
 
     def _keep_timers(self) -> None:
         waiting = [r for r in self._retries if may_ring(self.plan, self.state, r.task_id)]
@@ -436,7 +437,6 @@ def _lock(run_id: int) -> tuple[int, float]:
     return seq, (at[0] if at else database.now()).timestamp()
 
 
-_ARMED = "SELECT 1 FROM engine_timer WHERE run_id = %s AND fired_at IS NULL LIMIT 1"
 _COUNT_OPEN = (
     "UPDATE engine_run SET open_feedback = (SELECT count(*) FROM engine_feedbackrequest WHERE run_id = %s AND state = 'open') "
     "WHERE id = %s RETURNING open_feedback"

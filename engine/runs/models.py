@@ -1,6 +1,10 @@
 """The rows a run consists of: columns, constraints and questions about one row.
 
 What touches two tables is a function of this room. All times are the database's; all JSON is kept as text.
+
+Tasks, attempts and events are written for every step of every run, by the ledger alone and under their run's lock.
+The database is not asked to check with each of them that the run exists and that counts are not negative (ADR 8);
+`invariants` does.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 
 from engine.core.state import FINAL_RUN_STATUSES
 from engine.runs import outgoing  # noqa: F401  tables of the same app, in a module of their own
@@ -115,30 +119,32 @@ class Run(models.Model):
     workflow_path: ClassVar = "definition"
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    definition = models.ForeignKey(WorkflowDefinition, on_delete=PROTECT, related_name="runs")
-    version = models.ForeignKey(WorkflowVersion, on_delete=PROTECT, related_name="runs")
+    definition = models.ForeignKey(WorkflowDefinition, on_delete=PROTECT, related_name="runs", db_index=False)
+    version = models.ForeignKey(WorkflowVersion, on_delete=PROTECT, related_name="runs", db_index=False)
     status = models.CharField(max_length=12, default="pending")
     reason = models.TextField(null=True, blank=True)
     mode = models.CharField(max_length=8, default="live")
-    seq = models.PositiveBigIntegerField(default=0)
-    min_seq = models.PositiveBigIntegerField(default=1, db_default=1)
+    seq = models.BigIntegerField(default=0)
+    min_seq = models.BigIntegerField(default=1, db_default=1)
     inputs = JsonText()
     counters = JsonText()
     paused = models.BooleanField(default=False)
     paused_with_parent = models.BooleanField(default=False, db_default=False)
-    open_feedback = models.PositiveIntegerField(default=0)
+    open_feedback = models.IntegerField(default=0)
     priority = models.IntegerField(default=0)
     last_at = models.FloatField(default=0.0, help_text="Time of the newest event; times of one run never go back.")
-    engine_abi = models.PositiveSmallIntegerField(default=1)
-    retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=SET_NULL, related_name="retries")
+    engine_abi = models.SmallIntegerField(default=1)
+    retry_of = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=SET_NULL, db_index=False, related_name="retries"
+    )
     # Without a constraint: checking it would wait for the parent's lock, and the parent for what its child holds.
     parent = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=SET_NULL, db_constraint=False, related_name="children"
+        "self", null=True, blank=True, on_delete=SET_NULL, db_constraint=False, db_index=False, related_name="children"
     )
     parent_task = models.CharField(max_length=200, null=True, blank=True)
-    depth = models.PositiveSmallIntegerField(default=0, db_default=0)
+    depth = models.SmallIntegerField(default=0, db_default=0)
     started_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=SET_NULL, db_index=False, related_name="+"
     )
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
@@ -146,12 +152,17 @@ class Run(models.Model):
     deadline_at = models.DateTimeField(null=True, blank=True)
     business_key = models.CharField(max_length=200, null=True, blank=True)
     counted = models.BooleanField(default=False, db_default=False, help_text="Whether the totals hold it.")
+    trimmed = models.BooleanField(
+        default=False, db_default=False, help_text="Whether its history is archived and gone."
+    )
 
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["definition", "business_key"], name="engine_run_business_key")
         ]
+        # No index, and no condition of one, may name what changes with every task (seq, counters, last_at): PostgreSQL
+        # would write all of them anew each time.
         indexes: ClassVar = [
             models.Index(fields=["-created_at", "-id"], name="engine_run_newest"),
             models.Index(fields=["definition", "-created_at", "-id"], name="engine_run_of_workflow"),
@@ -162,10 +173,10 @@ class Run(models.Model):
                 fields=["id"], name="engine_run_uncounted", condition=Q(ended_at__isnull=False, counted=False)
             ),
             models.Index(
-                fields=["ended_at"],
-                name="engine_run_untrimmed",
-                condition=Q(ended_at__isnull=False, min_seq__lte=F("seq")),
+                fields=["ended_at"], name="engine_run_untrimmed", condition=Q(ended_at__isnull=False, trimmed=False)
             ),
+            models.Index(fields=["parent"], name="engine_run_children", condition=Q(parent__isnull=False)),
+            models.Index(fields=["retry_of"], name="engine_run_retries", condition=Q(retry_of__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -183,21 +194,21 @@ class RunTask(models.Model):
 
     workflow_path: ClassVar = "run__definition"
 
-    run = models.ForeignKey(Run, on_delete=CASCADE, related_name="tasks")
+    run = models.ForeignKey(Run, on_delete=CASCADE, db_constraint=False, related_name="tasks", db_index=False)
     key = models.CharField(max_length=200)
     status = models.CharField(max_length=20)
     outcome = models.CharField(max_length=12, null=True)
     reason = models.TextField(null=True)
     error = models.TextField(null=True)
-    iteration = models.PositiveIntegerField(default=1)
-    attempt = models.PositiveIntegerField(default=1)
-    retry_count = models.PositiveIntegerField(default=0)
-    lost_count = models.PositiveIntegerField(default=0)
-    cycle_count = models.PositiveIntegerField(default=0)
-    version = models.PositiveIntegerField(default=1)
-    attempt_no = models.PositiveIntegerField(default=0)
+    iteration = models.IntegerField(default=1)
+    attempt = models.IntegerField(default=1)
+    retry_count = models.IntegerField(default=0)
+    lost_count = models.IntegerField(default=0)
+    cycle_count = models.IntegerField(default=0)
+    version = models.IntegerField(default=1)
+    attempt_no = models.IntegerField(default=0)
     result = JsonText(null=True)
-    result_blob = models.ForeignKey(Blob, null=True, on_delete=PROTECT, related_name="+")
+    result_blob = models.ForeignKey(Blob, null=True, on_delete=PROTECT, related_name="+", db_index=False)
     parent = models.CharField(max_length=200, null=True)
     uses = models.CharField(max_length=200, null=True)
     memory = JsonText(null=True)
@@ -208,6 +219,9 @@ class RunTask(models.Model):
     class Meta:
         db_table = "engine_runtask"
         constraints: ClassVar = [models.UniqueConstraint(fields=["run", "key"], name="engine_task_key")]
+        indexes: ClassVar = [
+            models.Index(fields=["result_blob"], name="engine_task_blob", condition=Q(result_blob__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.key}: {self.status}"
@@ -224,12 +238,12 @@ class Attempt(models.Model):
     SUSPENDED, LOST, RELEASED, CANCELLED = "suspended", "lost", "released", "cancelled"
     OPEN: ClassVar = (DISPATCHED, CLAIMED)
 
-    run = models.ForeignKey(Run, on_delete=CASCADE, related_name="attempts", db_index=False)
-    task = models.ForeignKey(RunTask, on_delete=CASCADE, related_name="attempts", db_index=False)
+    run = models.ForeignKey(Run, on_delete=CASCADE, db_constraint=False, related_name="attempts", db_index=False)
+    task = models.ForeignKey(RunTask, on_delete=CASCADE, db_constraint=False, related_name="attempts", db_index=False)
     key = models.CharField(max_length=200)
-    number = models.PositiveIntegerField()
-    iteration = models.PositiveIntegerField()
-    attempt = models.PositiveIntegerField()
+    number = models.IntegerField()
+    iteration = models.IntegerField()
+    attempt = models.IntegerField()
     nonce = models.CharField(max_length=32)
     queue = models.CharField(max_length=60)
     priority = models.IntegerField(default=0)
@@ -238,7 +252,7 @@ class Attempt(models.Model):
     published_at = models.DateTimeField(null=True)
     publish_after = models.DateTimeField()
     held = models.BooleanField(default=False, help_text="Waits for its turn in a run that does one thing at a time.")
-    publish_count = models.PositiveIntegerField(default=0)
+    publish_count = models.IntegerField(default=0)
     worker = models.CharField(max_length=36, null=True)
     job = models.BigIntegerField(null=True, help_text="The attempt whose message brought the worker here.")
     lease_until = models.DateTimeField(null=True)
@@ -271,14 +285,14 @@ class RunEvent(models.Model):
     """One line of a run's history. `seq` is given under the run's lock: gapless, in the order of the commits."""
 
     pk = models.CompositePrimaryKey("run_id", "seq")
-    run = models.ForeignKey(Run, on_delete=CASCADE, related_name="events", db_index=False)
-    seq = models.PositiveBigIntegerField()
+    run = models.ForeignKey(Run, on_delete=CASCADE, db_constraint=False, related_name="events", db_index=False)
+    seq = models.BigIntegerField()
     type = models.CharField(max_length=32)
     task_id = models.CharField(max_length=200, null=True)
     from_status = models.CharField(max_length=20, null=True)
     to_status = models.CharField(max_length=20, null=True)
-    iteration = models.PositiveIntegerField(default=0)
-    attempt = models.PositiveIntegerField(default=0)
+    iteration = models.IntegerField(default=0)
+    attempt = models.IntegerField(default=0)
     at = models.FloatField()
     data = JsonText(null=True)
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from django.db import connection
 from django.db.models import Field, Model
 
-from engine.runs.statements import row
+from engine.sql import row
 
 M = TypeVar("M", bound=Model)
 

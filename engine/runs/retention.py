@@ -19,7 +19,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from engine.core.state import FINAL_RUN_STATUSES
 from engine.runs import database, idempotency, tally, values
@@ -46,7 +46,7 @@ def due(days: int | None = None, limit: int = 100) -> list[int]:
     kept = int(getattr(settings, "GRAFLOW_RETENTION_DAYS", DEFAULT_DAYS)) if days is None else days
     if kept == 0:
         return []
-    old = Run.objects.filter(ended_at__lt=database.now() - timedelta(days=kept), min_seq__lte=F("seq"))
+    old = Run.objects.filter(ended_at__lt=database.now() - timedelta(days=kept), trimmed=False)
     ended = old.filter(status__in=sorted(FINAL_RUN_STATUSES)).order_by("ended_at")
     return list(ended.values_list("pk", flat=True)[:limit])
 
@@ -68,6 +68,7 @@ def trim(run_id: int) -> int:
     )
     while step := _delete_events(run_id):
         gone += step
+    Run.objects.filter(pk=run_id).update(trimmed=True)
     return gone
 
 

@@ -13,7 +13,8 @@ from engine.runs import database, values
 from engine.runs.fields import dumps
 from engine.runs.models import ChannelValue, RunTask
 from engine.runs.prepared import Columns
-from engine.runs.statements import Writes, new_tasks, rows
+from engine.runs.statements import Writes, new_tasks
+from engine.sql import rows
 
 _COLUMNS = (
     "id", "key", "status", "outcome", "reason", "error", "iteration", "attempt", "retry_count", "lost_count",

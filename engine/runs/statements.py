@@ -8,20 +8,17 @@ written: a guard that does not hold is noticed by `send`, and its caller rolls b
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 import psycopg
 from django.db import connection
 
-from engine.runs import database
+from engine import sql
+from engine.sql import Row
 
-Row = Sequence[Any]
-_PREPARE_AFTER = 2  # executions; a statement that comes again is planned once
 _UNROLLED = 8
 """Up to so many rows of an UPDATE are given one by one, so that the planner knows that they are few."""
 
@@ -54,8 +51,9 @@ RUN = {
     "id": _ID, "seq": _ID, "counters": _TEXT, "last_at": "float8", "status": _TEXT, "reason": _TEXT, "paused": _FLAG,
     "started_at": _TIME, "ended_at": _TIME,
 }  # fmt: skip
+TIMERS = {"run_id": _ID, "fired_at": _TIME}
 _TABLES = {
-    "run": RUN, "finished": FINISHED, "begun": BEGUN, "tasks": TASKS, "attempts": ATTEMPTS, "events": EVENTS,
+    "run": RUN, "timers": TIMERS, "finished": FINISHED, "begun": BEGUN, "tasks": TASKS, "attempts": ATTEMPTS, "events": EVENTS,
 }  # fmt: skip
 
 
@@ -70,30 +68,6 @@ class Moved(Exception):
     """The run is not where the writer believed it to be, or an attempt that was to begin is no longer to be had.
     Nothing was written; inside a transaction, it must not be kept.
     """
-
-
-class NeedsLock(Exception):
-    """A change that was to be one statement needs others as well."""
-
-
-_only_reads: ContextVar[bool] = ContextVar("graflow_only_reads", default=False)
-
-
-@contextmanager
-def only_reads() -> Iterator[None]:
-    """Inside, everything but a SELECT raises NeedsLock, whoever sends it; `Writes.send` alone may write."""
-    token = _only_reads.set(True)
-    try:
-        with connection.execute_wrapper(_refuse_writes):
-            yield
-    finally:
-        _only_reads.reset(token)
-
-
-def _refuse_writes(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    if not sql.startswith("SELECT"):
-        raise NeedsLock(sql[:40])
-    return execute(sql, params, many, context)
 
 
 class Writes:
@@ -122,54 +96,25 @@ class Writes:
         self.rows = {name: [] for name in _TABLES}
         connection.ensure_connection()
         with connection.wrap_database_errors:
-            return _at_once(waiting, expected) if database.on_postgresql() else _table_by_table(waiting)
+            return _at_once(waiting, expected) if sql.on_postgresql() else _table_by_table(waiting)
 
 
 def new_tasks(given: Sequence[Row]) -> dict[str, int]:
     """Write new tasks, in the order of the columns above; their ids by their keys."""
     names = ", ".join(NEW_TASKS)
-    if database.on_postgresql():
+    if sql.on_postgresql():
         typed = ", ".join(f"{column} {kind}" for column, kind in NEW_TASKS.items())
-        sql = (
+        text = (
             f"INSERT INTO engine_runtask ({names}) SELECT {names} "  # noqa: S608
             f"FROM json_to_recordset(%s::json) AS n({typed}) RETURNING key, id"
         )
-        found = rows(sql, [_encode([dict(zip(NEW_TASKS, values, strict=True)) for values in given])])
+        found = sql.rows(text, [_encode([_record(NEW_TASKS, values) for values in given])])
         return {key: row_id for key, row_id in found}  # noqa: C416  a row is no pair to the type checker
-    sql = f"INSERT INTO engine_runtask ({names}) VALUES ({', '.join('?' * len(NEW_TASKS))}) RETURNING key, id"  # noqa: S608
-    return dict(row(sql, [_as_text(v) if type(v) is datetime else v for v in values]) for values in given)
-
-
-def row(sql: str, values: Row) -> Any:
-    """The one row a statement gives, prepared where the database can."""
-    return _executed(sql, values).fetchone()
-
-
-def rows(sql: str, values: Row) -> list[Row]:
-    """The rows a statement gives, prepared where the database can."""
-    found: list[Row] = _executed(sql, values).fetchall()
-    return found
-
-
-def _executed(sql: str, values: Row) -> Any:
-    if _only_reads.get() and not sql.startswith("SELECT"):
-        raise NeedsLock(sql[:40])
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        if database.on_postgresql():
-            return _prepared().execute(sql, values)
-        return connection.connection.execute(_marks(sql), values)
+    text = f"INSERT INTO engine_runtask ({names}) VALUES ({', '.join('?' * len(NEW_TASKS))}) RETURNING key, id"  # noqa: S608
+    return dict(sql.row(text, values) for values in given)
 
 
 # -- PostgreSQL -----------------------------------------------------------------------------------------------------
-
-
-def _prepared() -> psycopg.Cursor[Any]:
-    """A cursor that binds on the server's side, unlike Django's, so that statements can be prepared."""
-    wire: psycopg.Connection[Any] = connection.connection
-    if wire.prepare_threshold is None:
-        wire.prepare_threshold = _PREPARE_AFTER
-    return psycopg.Cursor(wire)
 
 
 def _at_once(waiting: dict[str, list[Row]], expected: int | None) -> dict[str, int]:
@@ -177,17 +122,19 @@ def _at_once(waiting: dict[str, list[Row]], expected: int | None) -> dict[str, i
     given: list[Any] = []
     for name, rows in waiting.items():
         columns = _TABLES[name]
-        records = [dict(zip(columns, values, strict=True)) for values in rows]
+        records = [_record(columns, values) for values in rows]
         if _count(name, rows):
             given += [_encode(record) for record in records]
         else:
             given.append(_encode(records))
         if name == "run" and expected is not None:
             given.append(expected)
-    sql = _statement(tuple((name, _count(name, rows)) for name, rows in waiting.items()), expected is not None)
+    text = _statement(tuple((name, _count(name, rows)) for name, rows in waiting.items()), expected is not None)
     try:
         found = (
-            _prepared().execute(sql, (*given, *(len(waiting[name]) for name in _COUNTED if name in waiting))).fetchone()
+            sql.cursor()
+            .execute(text, (*given, *(len(waiting[name]) for name in _COUNTED if name in waiting)))
+            .fetchone()
         )
     except psycopg.errors.DivisionByZero:
         raise Late from None
@@ -199,28 +146,46 @@ def _at_once(waiting: dict[str, list[Row]], expected: int | None) -> dict[str, i
     return dict(zip(nonces or (), ids or (), strict=True))
 
 
+def _record(columns: Iterable[str], values: Row) -> dict[str, Any]:
+    """Without what is NULL: a column that is not named is NULL too."""
+    return {name: value for name, value in zip(columns, values, strict=True) if value is not None}
+
+
 def _count(name: str, rows: list[Row]) -> int:
     """How many rows are given one by one; 0: all of them as one array."""
     return len(rows) if name not in _NEW and len(rows) <= _UNROLLED else 0
 
 
 @cache
-def _statement(tables: tuple[tuple[str, int], ...], is_guarded: bool) -> str:
+def _statement(tables: tuple[tuple[str, int], ...], is_guarded: bool) -> bytes:
     """One statement for these tables; it takes their rows as JSON, then how many attempts must be found to finish
     and to begin. Where fewer are found it fails, which undoes all of it: by a division by zero, or by its logarithm.
     """
     names = [name for name, _ in tables]
-    parts = [f"{name} AS ({_part(name, count, is_guarded)})" for name, count in tables]
+    parts = [f"{part} AS ({_part(name, count, is_guarded)})" for name, count in tables for part in _parts(name, count)]
     gone = "NOT EXISTS (SELECT 1 FROM run) OR " if is_guarded else ""
     checks = [
-        failing.format(f"CASE WHEN {gone}(SELECT count(*) FROM {name}) = %s THEN 1 ELSE 0 END")  # noqa: S608
+        failing.format(f"CASE WHEN {gone}{_sum(name, dict(tables)[name])} = %s THEN 1 ELSE 0 END")
         for name, failing in _COUNTED.items()
         if name in names
     ]
     made = "(SELECT array_agg({0} ORDER BY id) FROM attempts)" if "attempts" in names else "NULL"
     found = f"{made.format('nonce')}, {made.format('id')}"
     source = "FROM run " if is_guarded else ""
-    return f"WITH {', '.join(parts)} SELECT {found} {source}WHERE {' AND '.join(checks or ['true'])}"
+    return sql.numbered(f"WITH {', '.join(parts)} SELECT {found} {source}WHERE {' AND '.join(checks or ['true'])}")
+
+
+def _parts(name: str, count: int) -> list[str]:
+    """The names of the common table expressions that write to a table: one for each row that is given by itself.
+
+    One by one the planner looks each row up by its key. Together it joins them with the whole table as long as that
+    is small, and a prepared statement keeps the plan while the table grows.
+    """
+    return [name, *(f"{name}{place}" for place in range(2, count + 1))]
+
+
+def _sum(name: str, count: int) -> str:
+    return " + ".join(f"(SELECT count(*) FROM {part})" for part in _parts(name, count))  # noqa: S608
 
 
 def _part(name: str, count: int, is_guarded: bool) -> str:
@@ -228,7 +193,7 @@ def _part(name: str, count: int, is_guarded: bool) -> str:
     names = ", ".join(columns)
     typed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
     one = f"SELECT {names} FROM json_to_record(%s::json) AS r({typed})"  # noqa: S608
-    given = f"({' UNION ALL '.join([one] * count)}) AS n" if count else f"json_to_recordset(%s::json) AS n({typed})"
+    given = f"({one}) AS n" if count else f"json_to_recordset(%s::json) AS n({typed})"
     # Whatever reads from `run` waits for its row, which is the lock, and finds none when the run has moved on.
     there = "EXISTS (SELECT 1 FROM run)" if is_guarded and name != "run" else "true"
     if name in _NEW:
@@ -240,21 +205,35 @@ def _part(name: str, count: int, is_guarded: bool) -> str:
 
 _COUNTED = {"finished": "1 / {} = 1", "begun": "ln({}) = 0"}
 _NEW = {"attempts": "engine_attempt", "events": "engine_runevent"}
-_TARGET = {"finished": "engine_attempt", "begun": "engine_attempt", "tasks": "engine_runtask", "run": "engine_run"}
+_TARGET = {
+    "finished": "engine_attempt",
+    "begun": "engine_attempt",
+    "tasks": "engine_runtask",
+    "run": "engine_run",
+    "timers": "engine_timer",
+}
 _WHERE = {
-    "finished": "t.id = n.id AND t.state = 'claimed' AND t.worker = n.worker",
-    "begun": "t.id = n.id AND t.state = 'dispatched'",
+    # Put so that no index on what is claimed or dispatched fits: it holds few rows, but all that have just left it.
+    "finished": "t.id = n.id AND t.state || '' = 'claimed' AND t.worker = n.worker",
+    "begun": "t.id = n.id AND t.state || '' = 'dispatched'",
     "tasks": "t.id = n.id",
     "run": "t.id = n.id",
+    "timers": "t.run_id = n.run_id AND t.fired_at IS NULL",
 }
-_FIXED = {"finished": ["lease_until = NULL"], "begun": ["state = 'claimed'", "held = false"], "tasks": [], "run": []}
+_FIXED = {
+    "finished": ["lease_until = NULL"],
+    "begun": ["state = 'claimed'", "held = false"],
+    "tasks": [],
+    "run": [],
+    "timers": [],
+}
 
 
 def _changes(name: str, n: str) -> str:
     """The assignments of an UPDATE; a task's result is left as it is unless it is new."""
     left_out = {"id", "is_new", "result", "result_blob_id"} if name == "tasks" else {"id"}
-    if name == "finished":
-        left_out = {"id", "worker"}
+    if name in ("finished", "timers"):
+        left_out = {"id", "run_id", "worker"}
     changes = [f"{column} = {n}{column}" for column in _TABLES[name] if column not in left_out]
     if name == "tasks":
         changes += [f"{c} = CASE WHEN {n}is_new THEN {n}{c} ELSE t.{c} END" for c in ("result", "result_blob_id")]
@@ -267,7 +246,7 @@ def _changes(name: str, n: str) -> str:
 def _table_by_table(waiting: dict[str, list[Row]]) -> dict[str, int]:
     made: dict[str, int] = {}
     for name, rows in waiting.items():
-        kept = [[_as_text(value) if type(value) is datetime else value for value in values] for values in rows]
+        kept = [sql.as_texts(values) for values in rows]
         if name == "attempts":
             nonce = list(ATTEMPTS).index("nonce")
             for values in kept:
@@ -291,14 +270,4 @@ def _lite(name: str) -> str:
     return f"UPDATE {_TARGET[name]} AS t SET {text}"  # noqa: S608
 
 
-@cache
-def _marks(sql: str) -> str:
-    return sql.replace("%s", "?")
-
-
-def _as_text(moment: datetime) -> str:
-    """A time as Django keeps it in SQLite."""
-    return str(moment.astimezone(UTC).replace(tzinfo=None))
-
-
-__all__ = ["Late", "Moved", "NeedsLock", "Writes", "new_tasks", "only_reads", "row", "rows"]
+__all__ = ["Late", "Moved", "Writes", "new_tasks"]

@@ -116,16 +116,17 @@ def _deadline(seconds: float) -> Iterator[bool]:
         yield False
         return
 
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise Overdue
-
-    before = signal.signal(signal.SIGALRM, ring)
+    if signal.getsignal(signal.SIGALRM) is not _ring:  # a body may have put its own in place
+        signal.signal(signal.SIGALRM, _ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield True
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+
+
+def _ring(number: int, frame: FrameType | None) -> None:
+    raise Overdue
 
 
 def _call(claim: Claim) -> Call:

@@ -145,6 +145,17 @@ def test_a_result_under_an_old_token_is_found(boss: Any) -> None:
     assert "I12" in named()
 
 
+def test_rows_of_a_run_that_is_gone_are_found(run: Any) -> None:
+    RunRow.objects.filter(pk=run.row.pk)._raw_delete("default")
+    assert {(finding.invariant, finding.message.split(" belong")[0]) for finding in check_all()} == {
+        ("I13", "5 rows of engine_runtask"),
+        ("I13", "7 rows of engine_attempt"),
+        ("I13", f"{RunEvent.objects.count()} rows of engine_runevent"),
+    }
+    for model in (Attempt, RunEvent, RunTask):
+        model.objects.all().delete()
+
+
 @dataclass
 class Played:
     """What the checks of a history read, of a run that was only played in memory."""

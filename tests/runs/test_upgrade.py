@@ -8,7 +8,7 @@ from engine.runs.models import Run as RunRow
 
 from .driver import Driver, document, task
 
-NEWER = {"id", "business_key", "counted", "deadline_at", "min_seq"}
+NEWER = {"id", "business_key", "counted", "deadline_at", "min_seq", "trimmed"}
 
 
 def test_a_run_that_an_older_release_starts_gets_what_it_does_not_know(driver: Driver) -> None:
@@ -22,4 +22,5 @@ def test_a_run_that_an_older_release_starts_gets_what_it_does_not_know(driver: D
         cursor.execute(f"INSERT INTO engine_run ({listed}) SELECT {given} FROM engine_run", [fresh])
     made = RunRow.objects.order_by("-pk")[0]
     assert (made.min_seq, made.counted, made.deadline_at, made.business_key) == (1, False, None, None)
+    assert made.trimmed is False
     made.delete()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 
+from engine import sql
 from engine.core import news as n
 from engine.core.feedback import build_request
 from engine.runs import api, leases, ledger, statements
@@ -183,16 +186,50 @@ def test_a_change_without_a_lock_writes_nothing_on_the_way(driver: Driver) -> No
     run = driver.start(CHAIN)
     row = run.row
     deeds: list[Callable[[], Any]] = [
-        lambda: statements.row("UPDATE engine_run SET seq = 0 WHERE id = %s RETURNING id", (row.pk,)),
+        lambda: sql.row("UPDATE engine_run SET seq = 0 WHERE id = %s RETURNING id", (row.pk,)),
         lambda: statements.new_tasks([["x"] * len(statements.NEW_TASKS)]),
         lambda: Columns(type(row)).insert(row),
         lambda: Attempt.objects.update(state="ok"),
     ]
-    with statements.only_reads():
+    with sql.only_reads():
         for deed in deeds:
-            with pytest.raises(statements.NeedsLock):
+            with pytest.raises(sql.NeedsLock):
                 deed()
-        assert statements.row("SELECT seq FROM engine_run WHERE id = %s", (row.pk,)) == (row.seq,)
+        assert sql.row("SELECT seq FROM engine_run WHERE id = %s", (row.pk,)) == (row.seq,)
+
+
+def run_updates() -> tuple[int, int]:
+    """How often the open transaction changed a row of runs, and how often without touching any index."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'engine_run'")
+        return tuple(cursor.fetchone())
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="indexes are PostgreSQL's")
+def test_a_step_of_a_chain_writes_no_index_of_the_run(driver: Driver) -> None:
+    run = driver.start(CHAIN)
+    claim = run.claim("a")
+    updates, in_place = run_updates()
+    go_on(claim)
+    after = run_updates()
+    assert after[0] > updates
+    assert after[0] - updates == after[1] - in_place
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="plans are PostgreSQL's")
+def test_a_statement_prepared_while_tables_are_small_finds_rows_by_key(driver: Driver) -> None:
+    text = statements._statement((("run", 1), ("finished", 1), ("tasks", 2)), True).decode()
+    values = ", ".join(["NULL"] * len(set(re.findall(r"\$\d+", text))))
+    with connection.cursor() as cursor:
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+        cursor.connection.execute(f"PREPARE step AS {text}")
+        plan = "\n".join(line for (line,) in cursor.connection.execute(f"EXPLAIN EXECUTE step({values})").fetchall())
+        cursor.connection.execute("DEALLOCATE step")
+        cursor.execute("RESET plan_cache_mode")
+    assert "Index Scan using engine_attempt_pkey" in plan
+    assert plan.count("Index Scan using engine_runtask_pkey") == 2
+    assert "Seq Scan on engine_attempt" not in plan
+    assert "Seq Scan on engine_runtask" not in plan
 
 
 def test_a_question_asked_while_others_move_the_run_is_asked_once(driver: Driver) -> None:
