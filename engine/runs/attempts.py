@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Sum
 
 from engine.core import news as n
+from engine.core.foresight import foreseen
 from engine.core.plan import PlanTask
 from engine.core.state import TaskState, TaskStatus
 from engine.runs import database, hooks
@@ -71,7 +72,8 @@ _columns = attrgetter(*ATTEMPTS)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taker:
     """A worker that may go on with a run. `job` is the attempt whose message it is working off; `can` says whether
-    it could carry a task out; `most` is how many attempts it takes at once of tasks that `is_short` knows to be short.
+    it could carry a task out; `most` is how many attempts it takes at once of tasks that `is_short` knows to be short,
+    `ahead` how many more it may go ahead with, of tasks that `is_plain` knows to be short and to simply work.
     """
 
     worker: str
@@ -79,6 +81,8 @@ class Taker:
     can: Callable[[PlanTask], bool]
     is_short: Callable[[PlanTask], bool]
     most: int = 1
+    ahead: int = 0
+    is_plain: Callable[[PlanTask], bool] = lambda task: False
 
 
 @dataclass(slots=True)
@@ -149,8 +153,7 @@ def settings_of(unit: Unit, task: TaskState) -> PlanTask:
 
 def _new(unit: Unit, key: str, settings: PlanTask) -> New:
     task, place = unit.state.tasks[key], unit.table.places.setdefault(key, Place())
-    place.attempt_no += 1
-    unit.changed.add(key)
+    _count(unit, key)
     # What was lost with its worker goes before other work of its priority: it has waited once already.
     urgency = unit.run.priority + settings.priority - bool(task.lost_count)
     return New(
@@ -224,7 +227,78 @@ def take(unit: Unit, taker: Taker, ready: list[str]) -> list[New]:
             made.append(_claimed(unit, taker, task))
         else:
             unit.writes.add("begun", (attempt_id, *right(unit, taker.worker, taker.job, task)))
+    reserve(unit, taker, [taken.task for taken in unit.taken])
     return made
+
+
+# -- going ahead ----------------------------------------------------------------------------------------------------
+
+
+def reserve(unit: Unit, taker: Taker, begun: list[PlanTask]) -> None:
+    """Let `taker` go ahead after the tasks it has `begun` with what surely follows them if they work.
+
+    Only where nothing else of the run moves, and with tasks that were never tried: what has killed a worker once is
+    not taken together with others. Their attempts are in `unit.ahead`; their tasks stay as they are until they begin.
+    """
+    if not taker.ahead or unit.state.live != len(begun) or not all(_may_go_ahead(unit, taker, task) for task in begun):
+        return
+    for key in foreseen(unit.plan, unit.state, [task.id for task in begun], taker.ahead):
+        task = unit.plan.tasks[key]
+        if task.priority != begun[0].priority or unit.table.places[key].attempt_no:
+            return
+        if not (taker.can(task) and _may_go_ahead(unit, taker, task)):
+            return
+        unit.ahead.append(Taken(key, task))
+        unit.reserved.append(_reserved(unit, taker, task))
+
+
+def _may_go_ahead(unit: Unit, taker: Taker, task: PlanTask) -> bool:
+    # A limit of its own would count from the start of the stretch.
+    return unit.state.tasks[task.id].attempt == 1 and task.timeout is None and taker.is_plain(task)
+
+
+def _reserved(unit: Unit, taker: Taker, task: PlanTask) -> New:
+    """The row says what may be done; the task's own number moves on when it begins, or is given back."""
+    state = unit.state.tasks[task.id]
+    return New(
+        run_id=unit.run.pk, key=task.id, number=unit.table.places[task.id].attempt_no + 1, iteration=state.iteration,
+        attempt=state.attempt, nonce=secrets.token_hex(16), queue=task.queue or DEFAULT_QUEUE, created_at=unit.moment,
+        publish_after=unit.moment, priority=unit.run.priority + task.priority, state=Attempt.RESERVED,
+        worker=taker.worker, job=taker.job,
+    )  # fmt: skip
+
+
+def begin_reserved(unit: Unit, taken: Taken, worker: str) -> bool:
+    """Let a task whose attempt is reserved begin to run in memory; whether it does."""
+    unit.tell(n.TaskStarted(taken.key, unit.at, worker))
+    if unit.state.tasks[taken.key].status is not TaskStatus.RUNNING:
+        return False
+    _count(unit, taken.key)
+    return True
+
+
+def give_back(unit: Unit, taken: Taken, worker: str) -> None:
+    """End a reserved attempt that was not begun."""
+    why = "cancelled: it was not begun, the run took another way"
+    unit.writes.add("finished", (taken.id, worker, Attempt.CANCELLED, unit.moment, None, None, None, why, None, None))
+    _count(unit, taken.key)
+
+
+def hand_back(unit: Unit, job: int | None, why: str) -> None:
+    """End whatever is still reserved for a job: its worker may have done some of it, but that does not count."""
+    rows = Attempt.objects.filter(run_id=unit.run.pk, job=job, state=Attempt.RESERVED)
+    keys = list(rows.values_list("key", flat=True))
+    if keys:
+        rows.update(state=Attempt.RELEASED, ended_at=unit.moment, error=f"released: {why}")
+        for key in keys:
+            _count(unit, key)
+
+
+def _count(unit: Unit, key: str) -> None:
+    """A number of the task's attempts is used up."""
+    unit.table.load([key])
+    unit.table.places[key].attempt_no += 1
+    unit.changed.add(key)
 
 
 def right(unit: Unit, worker: str, job: int, task: PlanTask) -> tuple[Any, ...]:

@@ -3,7 +3,8 @@
 I1  events are gapless from 1 (or from what is not archived yet), and the run's seq is the last one
 I2  every move is legal and continues the one before it
 I3  a task's row is what its events say
-I4  at most one result counts per task and iteration; at most one attempt of a task is claimed
+I4  at most one result counts per task and iteration; at most one attempt of a task is claimed, and what is reserved is
+    so for a job that has claimed something
 I5  what is ready has an open attempt, what waits for a retry a timer, for people a question, for a workflow a run
 I6  a run that has ended has nothing open
 I7  a run that goes on has something that can move it
@@ -143,6 +144,10 @@ def _counted_once(facts: _Facts) -> _Found:
             yield "I4", f"task {key} has {count} claimed attempts"
         if facts.tasks[key].status != "running":
             yield "I4", f"task {key} is {facts.tasks[key].status}, but an attempt is claimed"
+    jobs = {a.job for a in facts.attempts if a.state == Attempt.CLAIMED}
+    for attempt in facts.attempts:
+        if attempt.state == Attempt.RESERVED and attempt.job not in jobs:
+            yield "I4", f"an attempt of {attempt.key} is reserved for a job that has claimed nothing"
     newest: dict[tuple[str, int], int] = {}
     for attempt in facts.attempts:
         place = (attempt.key, attempt.iteration)
@@ -187,7 +192,7 @@ def _closed(facts: _Facts) -> _Found:
     if facts.run.status not in FINAL_RUN_STATUSES:
         return
     left: dict[str, list[str | None]] = {
-        "attempts": [a.key for a in facts.attempts if a.state in Attempt.OPEN],
+        "attempts": [a.key for a in facts.attempts if a.state in (*Attempt.OPEN, Attempt.RESERVED)],
         "questions": [q.task_key for q in facts.questions if q.state == FeedbackRequest.OPEN],
         "timers": [timer.key for timer in facts.timers],
         "children": [c.key for c in facts.children if c.state in (ChildRun.ASKED, ChildRun.STARTED)],

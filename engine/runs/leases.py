@@ -6,8 +6,8 @@ Each transition is one guarded UPDATE inside the change of its run. Only the dat
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -41,6 +41,15 @@ class Claim:
     worker: str
     task: PlanTask
     unit: Unit
+    job: int = 0  # the attempt whose message brought the worker here
+    ahead: tuple[Taken, ...] = ()  # what the worker may go ahead with after those it has claimed together
+    began_at: datetime | None = None  # where it began after it was claimed
+
+    def with_ahead(self, ahead: list[Taken]) -> Claim:
+        return replace(self, ahead=tuple(ahead))
+
+    def alone(self) -> Claim:
+        return replace(self, ahead=())
 
     @property
     def run(self) -> Run:
@@ -65,8 +74,13 @@ class Claim:
         return row
 
 
-def claim(attempt_id: int, nonce: str, worker: str) -> Claim | None:
-    """Take a dispatched attempt; its task begins to run. None when it is not to be had: a normal outcome."""
+def claim(
+    attempt_id: int, nonce: str, worker: str, taker_for: Callable[[str | None], Taker] | None = None
+) -> Claim | None:
+    """Take a dispatched attempt; its task begins to run. None when it is not to be had: a normal outcome.
+
+    `taker_for` gives, for the queue the attempt came from, who may go ahead of it.
+    """
     # The first statement of a job is the one that meets a dead connection.
     found = database.retried(lambda: row(_offer(sight()), (attempt_id, nonce)))
     if found is None:
@@ -88,12 +102,15 @@ def claim(attempt_id: int, nonce: str, worker: str) -> Claim | None:
             return None
         unit.writes.add("begun", (attempt_id, *attempts.right(unit, worker, attempt_id, planned)))
         unit.table.load(unit.plan.sources(key))
-        return Claim(attempt_id=attempt_id, worker=worker, task=planned, unit=unit)
+        if taker_for is not None:
+            attempts.reserve(unit, taker_for(planned.queue), [planned])
+        return Claim(attempt_id=attempt_id, worker=worker, task=planned, unit=unit, job=attempt_id)
 
     try:
-        return change(known.run.pk, step, keys=(key,), known=known)
+        taken = change(known.run.pk, step, keys=(key,), known=known)
     except Refused:
         return None
+    return taken and taken.with_ahead(taken.unit.ahead)
 
 
 @cache
@@ -121,47 +138,15 @@ class Report:
     inputs: Any = None
 
 
-def finish(done: list[tuple[Claim, Report]], taker: Taker | None = None) -> tuple[int, list[Claim]]:
-    """Record how attempts of one run went, in one transaction, and let `taker` begin the run's next work in it.
-
-    Returns how many counted and what was begun. A report whose worker no longer has the attempt is kept as a
-    late result for people to see, and changes nothing.
-    """
-    unit = done[0][0].unit
-    try:
-        return len(done), _finished(done, taker, unit)
-    except Refused:
-        if len(done) == 1:
-            _keep_late(*done[0])
-            return 0, []
-    # One of several is late: the others count all the same.
-    return sum(finish([one])[0] for one in done), []
-
-
-def _finished(done: list[tuple[Claim, Report]], taker: Taker | None, known: Unit) -> list[Claim]:
-    def step(unit: Unit) -> Unit:
-        for claim, report in done:
-            _record(unit, claim, report)
-        return unit
-
-    keys = tuple(claim.task.id for claim, _ in done)
-    unit = change(known.run.pk, step, keys=keys, taker=taker, known=known)
-    return [_begun(unit, taken, taker.worker) for taken in unit.taken if taker is not None]
-
-
-def _begun(unit: Unit, taken: Taken, worker: str) -> Claim:
-    unit.table.load(unit.plan.sources(taken.key))
-    return Claim(attempt_id=taken.id, worker=worker, task=taken.task, unit=unit)
-
-
-def _record(unit: Unit, claim: Claim, report: Report) -> None:
+def record(unit: Unit, claim: Claim, report: Report) -> None:
+    """Fold how an attempt went into its run."""
     news = report.news
     if isinstance(news, n.TaskFinished) and news.wishes is not None:
         unit.table.load(spawn.task_id for spawn in news.wishes.spawn)
     news = _with_writes(unit.run.pk, news, report.writes)
     unit.tell(news)
     state, ended_at, *shown = _outcome(unit, news, report.inputs)
-    unit.writes.add("finished", (claim.attempt_id, claim.worker, state, ended_at, *shown))
+    unit.writes.add("finished", (claim.attempt_id, claim.worker, state, ended_at, *shown, claim.began_at))
 
 
 def _outcome(unit: Unit, news: n.BodyReport, inputs: Any = None) -> tuple[Any, ...]:
@@ -195,7 +180,8 @@ def _with_writes(run_id: int, news: n.BodyReport, writes: tuple[Write, ...]) -> 
     return news
 
 
-def _keep_late(claim: Claim, report: Report) -> None:
+def keep_late(claim: Claim, report: Report) -> None:
+    """Keep the result of an attempt that belongs to nobody any more, for people to see."""
     news = report.news
     late = values.preview(news.value) if isinstance(news, n.TaskFinished) else type(news).__name__
     with database.writing():
@@ -220,8 +206,10 @@ def give_up(attempt_id: int, news: n.TaskFailed, *, worker: str | None = None, e
             claimed = claimed.filter(lease_until__lt=database.in_seconds(0))
         state, ended_at, _, _, _, error, traceback = _outcome(unit, news)
         over = {"state": state, "ended_at": ended_at, "lease_until": None, "error": error, "traceback": traceback}
+        job = claimed.values_list("job", flat=True).first()
         if claimed.update(**over) != 1:
             raise Refused
+        attempts.hand_back(unit, job, "what it was to follow has ended")
         unit.tell(news)
         return True
 

@@ -26,7 +26,7 @@ from engine.core.machine import advance
 from engine.core.plan import Plan
 from engine.core.state import RunState, TaskStatus
 from engine.runs import attempts, database, hooks, outbox, questions, subruns, values
-from engine.runs.attempts import Taken, Taker
+from engine.runs.attempts import New, Taken, Taker
 from engine.runs.fields import dumps
 from engine.runs.models import Attempt, FeedbackRequest, Run, Timer
 from engine.runs.plans import plan_of
@@ -63,6 +63,8 @@ class Unit:
         self.is_spent = False  # whether a later change has gone on from this state
         self.writes = Writes()
         self.taken: list[Taken] = []
+        self.ahead: list[Taken] = []  # what the taker may go ahead with
+        self.reserved: list[New] = []  # the attempts of those
         self.touched_feedback: list[str] = []
         self.changed: set[str] = set()
         self._entries: list[Entry] = []
@@ -82,6 +84,11 @@ class Unit:
     @property
     def moment(self) -> datetime:
         return datetime.fromtimestamp(self.at, UTC)
+
+    def look_at_the_clock(self) -> None:
+        """Let what is told from now on happen now."""
+        passed = time.monotonic() - self.read_at
+        self.at, self.read_at = self.at + passed, self.read_at + passed
 
     def tell(self, news: n.News) -> Decision:
         """Fold news into the run and note what has to be done about it."""
@@ -181,7 +188,7 @@ class Unit:
         questions.withdraw_left_over(self)
         subruns.note_end(self)
         self._close_attempts()
-        made = begun + attempts.make(self, self._attempts)
+        made = begun + self.reserved + attempts.make(self, self._attempts)
         self.table.save(sorted(self.changed), self.writes)
         waiting = attempts.give_turn(self, made)
         attempts.keep(self, made)
@@ -191,8 +198,8 @@ class Unit:
         ids = self.writes.send(expected)
         for attempt in made:
             attempt.id = ids[attempt.nonce]
-        new = {attempt.key: attempt.id for attempt in begun}
-        for taken in self.taken:
+        new = {attempt.key: attempt.id for attempt in begun + self.reserved}
+        for taken in self.taken + self.ahead:
             taken.id = taken.id or new[taken.key]
         transaction.on_commit(partial(_after_commit, self._hint(), attempts.messages(made) + waiting, self.to_follow))
 
@@ -346,16 +353,38 @@ def _at_a_stroke(known: Unit, step: Callable[[Unit], T], keys: tuple[str, ...], 
     What is read on the way is safe without a lock: whoever changes it moves the run on as well. Raises Moved when
     somebody did, and NeedsLock when the change writes anything beside that statement.
     """
-    known.is_spent = True  # its state changes now, whether or not that will be kept
     expected = known.run.seq
-    unit = Unit(known.run, known.plan, known.state, known.at + time.monotonic() - known.read_at)
-    unit.state.channels = RowChannels(known.run.pk)
+    unit = go_on(known)
     with only_reads():
         unit.table.load(_about(unit.plan, keys))
         result = step(unit)
         unit.settle()
         unit.keep(taker, expected)
     return result
+
+
+def go_on(known: Unit) -> Unit:
+    """A change that starts from where another one ended, in memory: whether the run is still there, `go_on_to_the_end`
+    will see. Nothing may be written before.
+    """
+    known.is_spent = True  # its state changes now, whether or not that will be kept
+    unit = Unit(known.run, known.plan, known.state, known.at + time.monotonic() - known.read_at)
+    unit.state.channels = RowChannels(known.run.pk)
+    return unit
+
+
+def go_on_to_the_end(unit: Unit, expected: int, taker: Taker | None) -> None:
+    """Keep what was told to a unit of `go_on`, if the run's newest event is still the `expected` one. Raises Moved."""
+    if database.on_postgresql() and not connection.in_atomic_block:
+        with only_reads():
+            unit.settle()
+            unit.keep(taker, expected)
+        return
+    with database.writing():
+        if _lock(unit.run.pk)[0] != expected:
+            raise Moved
+        unit.settle()
+        unit.keep(taker)
 
 
 def begin(run: Run, plan: Plan, step: Callable[[Unit], None]) -> None:
@@ -462,4 +491,6 @@ def _after_commit(hint: hooks.Hint, messages: list[hooks.DispatchMessage], to_fo
     hooks.follow_up(to_follow)
 
 
-__all__ = ["RUN", "Locked", "Refused", "Unit", "begin", "change", "record", "seen", "sight", "storable"]
+__all__ = [
+    "RUN", "Locked", "Refused", "Unit", "begin", "change", "go_on", "go_on_to_the_end", "record", "seen", "sight", "storable",
+]  # fmt: skip

@@ -152,9 +152,7 @@ class Run(models.Model):
     deadline_at = models.DateTimeField(null=True, blank=True)
     business_key = models.CharField(max_length=200, null=True, blank=True)
     counted = models.BooleanField(default=False, db_default=False, help_text="Whether the totals hold it.")
-    trimmed = models.BooleanField(
-        default=False, db_default=False, help_text="Whether its history is archived and gone."
-    )
+    trimmed = models.BooleanField(default=False, db_default=False, help_text="Whether its history is archived.")
 
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]
@@ -232,10 +230,13 @@ class Attempt(models.Model):
 
     `number` is the fencing token, `nonce` what a claimant must show. The right to finish belongs to the worker
     that claimed it, as long as the lease lasts.
+
+    `reserved` are those their `job`'s worker may carry out after what it has claimed; their tasks are still blocked.
     """
 
     DISPATCHED, CLAIMED, OK, ERROR = "dispatched", "claimed", "ok", "error"
     SUSPENDED, LOST, RELEASED, CANCELLED = "suspended", "lost", "released", "cancelled"
+    RESERVED = "reserved"
     OPEN: ClassVar = (DISPATCHED, CLAIMED)
 
     run = models.ForeignKey(Run, on_delete=CASCADE, db_constraint=False, related_name="attempts", db_index=False)

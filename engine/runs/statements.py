@@ -25,7 +25,7 @@ _UNROLLED = 8
 _TIME, _TEXT, _COUNT, _ID, _FLAG = "timestamptz", "text", "int", "bigint", "bool"
 FINISHED = {
     "id": _ID, "worker": _TEXT, "state": _TEXT, "ended_at": _TIME, "inputs": _TEXT, "result": _TEXT,
-    "result_blob_id": _TEXT, "error": _TEXT, "traceback": _TEXT,
+    "result_blob_id": _TEXT, "error": _TEXT, "traceback": _TEXT, "started_at": _TIME,
 }  # fmt: skip
 BEGUN = {"id": _ID, "worker": _TEXT, "job": _ID, "lease_until": _TIME, "deadline_at": _TIME, "started_at": _TIME}
 TASKS = {
@@ -214,14 +214,14 @@ _TARGET = {
 }
 _WHERE = {
     # Put so that no index on what is claimed or dispatched fits: it holds few rows, but all that have just left it.
-    "finished": "t.id = n.id AND t.state || '' = 'claimed' AND t.worker = n.worker",
+    "finished": "t.id = n.id AND t.state || '' IN ('claimed', 'reserved') AND t.worker = n.worker",
     "begun": "t.id = n.id AND t.state || '' = 'dispatched'",
     "tasks": "t.id = n.id",
     "run": "t.id = n.id",
     "timers": "t.run_id = n.run_id AND t.fired_at IS NULL",
 }
 _FIXED = {
-    "finished": ["lease_until = NULL"],
+    "finished": ["lease_until = NULL", "started_at = coalesce({n}started_at, t.started_at)"],
     "begun": ["state = 'claimed'", "held = false"],
     "tasks": [],
     "run": [],
@@ -233,11 +233,11 @@ def _changes(name: str, n: str) -> str:
     """The assignments of an UPDATE; a task's result is left as it is unless it is new."""
     left_out = {"id", "is_new", "result", "result_blob_id"} if name == "tasks" else {"id"}
     if name in ("finished", "timers"):
-        left_out = {"id", "run_id", "worker"}
+        left_out = {"id", "run_id", "worker", "started_at"}
     changes = [f"{column} = {n}{column}" for column in _TABLES[name] if column not in left_out]
     if name == "tasks":
         changes += [f"{c} = CASE WHEN {n}is_new THEN {n}{c} ELSE t.{c} END" for c in ("result", "result_blob_id")]
-    return ", ".join(changes + _FIXED[name])
+    return ", ".join(changes + [text.format(n=n) for text in _FIXED[name]])
 
 
 # -- SQLite ---------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from engine.runs.attempts import LEASE_SECONDS, Taker, limit_of
 from engine.runs.channels import StoredChannels, StoredSteps
 from engine.runs.leases import Claim, Report
 from engine.runs.questions import StoredAnswers
+from engine.runs.stretch import Stretch, is_plain, keep
 from engine.workers import network, strangers
 
 log = logging.getLogger(__name__)
@@ -40,10 +41,13 @@ GO_ON_SECONDS = 1.0
 """How long a worker goes on with one run before the wire has its turn again."""
 TOGETHER = 8
 """How many short attempts of one run a worker takes, and records, together."""
+AHEAD = 15
+"""How many attempts that surely follow it may go ahead with, before it records what it has done."""
 SHORT_SECONDS = 0.005
 _SEEN = 20
 
 _times: dict[str, deque[float]] = {}  # function -> how long its last bodies took in this process
+_odd: dict[str, int] = {}  # function -> how many of its bodies must simply work before that is expected again
 
 
 def execute(attempt_id: int, nonce: str, worker: str) -> bool:
@@ -51,19 +55,24 @@ def execute(attempt_id: int, nonce: str, worker: str) -> bool:
 
     Delivered twice, the second claim finds nothing to claim; gives whether there was something.
     """
-    claim = leases.claim(attempt_id, nonce, worker)
+
+    def taker_for(queue: str | None) -> Taker:
+        return Taker(
+            worker=worker, job=attempt_id, most=TOGETHER, is_short=_is_short, ahead=AHEAD, is_plain=_is_plain,
+            can=lambda task: task.queue == queue and _is_known(task),
+        )  # fmt: skip
+
+    claim = leases.claim(attempt_id, nonce, worker, taker_for)
     if claim is None:
         return False
-    queue = claim.task.queue
-    taker = Taker(
-        worker=worker, job=attempt_id, most=TOGETHER, is_short=_is_short,
-        can=lambda task: task.queue == queue and _is_known(task),
-    )  # fmt: skip
+    taker = taker_for(claim.task.queue)
     until = time.monotonic() + GO_ON_SECONDS
     claims = [claim]
     while claims:
-        done = [(claim, carry_out_claim(claim)) for claim in claims]
-        claims = _record(done, taker if time.monotonic() < until else None)
+        stretch = Stretch(claims)
+        while (claim := stretch.following()) is not None:
+            stretch.add(claim, carry_out_claim(claim))
+        claims = _record(stretch, taker if time.monotonic() < until else None)
     return True
 
 
@@ -82,8 +91,15 @@ def _is_short(task: PlanTask) -> bool:
     return seen is not None and len(seen) >= 3 and max(seen) < SHORT_SECONDS
 
 
-def _note_time(task: PlanTask, seconds: float) -> None:
-    _times.setdefault(task.uses or task.id, deque(maxlen=_SEEN)).append(seconds)
+def _is_plain(task: PlanTask) -> bool:
+    """Whether every recent body of the task's function was short and simply worked."""
+    return _is_short(task) and not _odd.get(task.uses or task.id)
+
+
+def _note(task: PlanTask, seconds: float, report: Report) -> None:
+    name = task.uses or task.id
+    _times.setdefault(name, deque(maxlen=_SEEN)).append(seconds)
+    _odd[name] = max(0, _odd.get(name, 0) - 1) if is_plain(report) else _SEEN
 
 
 def carry_out_claim(claim: Claim) -> Report:
@@ -105,8 +121,10 @@ def carry_out_claim(claim: Claim) -> Report:
             task_id=claim.task.id, at=0.0, error=f"did not end within {seconds:g} s", kind="timeout", jitter=jitter
         )
         return Report(news=news, inputs=_inputs(call))
-    _note_time(claim.task, time.monotonic() - began)
-    return _report(claim, call, outcome)
+    seconds = time.monotonic() - began
+    report = _report(claim, call, outcome)
+    _note(claim.task, seconds, report)
+    return report
 
 
 @contextmanager
@@ -188,15 +206,15 @@ def _invalid(claim: Claim, error: str) -> n.TaskFailed:
     return n.TaskFailed(task_id=claim.task.id, at=0.0, error=error, kind="invalid", retryable=False)
 
 
-def _record(done: list[tuple[Claim, Report]], taker: Taker | None) -> list[Claim]:
+def _record(stretch: Stretch, taker: Taker | None) -> list[Claim]:
     """Record reports and take what is next. While the database is away, keep them as long as a lease could last."""
     until = time.monotonic() + RECORD_SECONDS
     while True:
         try:
-            return leases.finish(done, taker)[1]
+            return keep(stretch, taker)[1]
         except (OperationalError, InterfaceError) as down:
             if time.monotonic() > until:
-                ids = ", ".join(str(claim.attempt_id) for claim, _ in done)
+                ids = ", ".join(str(claim.attempt_id) for claim, _ in stretch.done)
                 log.error("execute: the reports of attempts %s could not be kept: %s", ids, down)
                 raise
             time.sleep(0.5)

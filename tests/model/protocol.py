@@ -5,7 +5,9 @@ One run of two tasks side by side, a join behind them and a loop from the join b
 freeze at any step, and an engine process whose every step may be its last. A step is one transaction or one message;
 its docstring names the code it stands for. Faults of every kind draw on one budget.
 
-A `Design` leaves out one of the four guards, to show that each is needed and that the explorer sees it.
+Who claims the last input of the join may go ahead with it before recording anything.
+
+A `Design` leaves out one of the guards, to show that each is needed and that the explorer sees it.
 """
 
 from __future__ import annotations
@@ -36,15 +38,20 @@ class Task(NamedTuple):
     iteration: int = 1
     number: int = 0  # of its newest attempt: the fencing token
     wire: str = WAITS
+    reserved: int = 0  # the token under which a worker may go ahead with it, while it is still blocked
 
 
 class Body(NamedTuple):
-    """What a worker holds: a message it has taken, or a claimed attempt whose body runs."""
+    """What a worker holds: a message it has taken, or a claimed attempt whose body runs; then it may go ahead with the
+    join, under the token `ahead`.
+    """
 
     task: int
     number: int
     iteration: int
     runs: bool
+    ahead: int = 0
+    is_ahead: bool = False
 
 
 class State(NamedTuple):
@@ -68,12 +75,13 @@ class Broken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """The guards. All four are what the product has."""
+    """The guards. All of them are what the product has."""
 
     outbox: bool = True
     conditional_claim: bool = True
     fenced_finish: bool = True
     leases: bool = True
+    used_up: bool = True  # a token that was reserved is never given again
 
 
 def first(faults: int) -> State:
@@ -113,7 +121,11 @@ def advanced(state: State, task: int) -> State:
 
 def ended_if_still(state: State) -> State:
     """engine.core.machine._conclude: a stopped run is over when no body runs in its name."""
-    return state if any(t.status == RUNNING for t in state.tasks) else state._replace(run="stopped")
+    if any(t.status == RUNNING for t in state.tasks):
+        return state
+    if state.tasks[J].reserved:
+        raise Broken("still reserved: the run ends, but a worker may go ahead with it")
+    return state._replace(run="stopped")
 
 
 # -- steps that are meant to happen ---------------------------------------------------------------------------------
@@ -169,13 +181,56 @@ def claim(state: State, worker: int, design: Design) -> State:
     is_mine = row.status == READY and row.number == body.number and state.run == "running"
     if design.conditional_claim and not is_mine:
         return hold(state, worker, None)
-    if any(other is not None and other[:2] == body[:2] and other.runs for other in state.workers):
-        raise Broken(f"one token, two bodies: attempt {body.number} of task {body.task}")
+    check_alone(state, body.task, body.number)
     return hold(moved(state, body.task, RUNNING), worker, body._replace(runs=True, iteration=row.iteration))
 
 
+def reserving(after: State, task: int) -> Iterator[State]:
+    """engine.runs.attempts.reserve: where nothing else moves, a claim of what the join waits for also reserves the join."""
+    others = [row.status for place, row in enumerate(after.tasks) if place not in (task, J)]
+    row = after.tasks[J]
+    if task == J or others != [DONE] or row.status != BLOCKED:
+        return
+    token, number = row.number + 1, after.tasks[task].number
+    place = next(
+        i for i, body in enumerate(after.workers) if body is not None and body[:2] == (task, number) and body.runs
+    )
+    body = after.workers[place]
+    assert body is not None
+    reserved = after._replace(tasks=(*after.tasks[:J], row._replace(reserved=token)))
+    yield hold(reserved, place, body._replace(ahead=token))
+
+
+def go_ahead(state: State, worker: int) -> State:
+    """engine.runs.stretch.Stretch.following: the worker begins the join's body, in memory; nobody is asked."""
+    body = state.workers[worker]
+    assert body is not None
+    check_alone(state, J, body.ahead)
+    return hold(state, worker, body._replace(is_ahead=True))
+
+
+def check_alone(state: State, task: int, token: int) -> None:
+    """No other body runs under the token."""
+    for body in state.workers:
+        if body is not None and (
+            (body.runs and body[:2] == (task, token)) or (body.is_ahead and (J, body.ahead) == (task, token))
+        ):
+            raise Broken(f"one token, two bodies: attempt {token} of task {task}")
+
+
+def handed_back(state: State, design: Design) -> State:
+    """engine.runs.attempts.hand_back: what a worker might have gone ahead with is no longer its; the token is used up."""
+    row = state.tasks[J]
+    if not row.reserved:
+        return state
+    number = row.number + 1 if design.used_up else row.number
+    return state._replace(tasks=(*state.tasks[:J], row._replace(reserved=0, number=number)))
+
+
 def finish(state: State, worker: int, design: Design) -> State:
-    """engine.runs.leases.finish: the result counts if the attempt is still claimed by this worker."""
+    """engine.runs.stretch.keep: a result counts if its attempt is still claimed by this worker, what was done ahead if
+    nobody has changed the run since.
+    """
     body = state.workers[worker]
     assert body is not None
     row = state.tasks[body.task]
@@ -183,6 +238,10 @@ def finish(state: State, worker: int, design: Design) -> State:
     state = hold(state, worker, None)
     if design.fenced_finish and not is_mine:
         return state  # kept as a late result, nothing more
+    if body.is_ahead and is_mine and state.run == "running":
+        return advanced(counted(advanced(counted(state, body.task), body.task), J), J)
+    if is_mine:
+        state = handed_back(state, design)
     result = (body.task, body.iteration)
     if result in state.results:
         raise Broken(f"two results count: task {body.task}, iteration {body.iteration}")
@@ -190,6 +249,19 @@ def finish(state: State, worker: int, design: Design) -> State:
     if row.status != RUNNING:
         return state  # the core ignores news that no longer apply
     return advanced(moved(state, body.task, DONE), body.task)
+
+
+def counted(state: State, task: int) -> State:
+    """A success that counts. What was ready and reserved begins with its end."""
+    row = state.tasks[task]
+    if row.status == READY:
+        if row.number != row.reserved:
+            raise Broken(f"another token: task {task} was done ahead under {row.reserved}, it is at {row.number}")
+        state = marked(moved(state, task, RUNNING, reserved=0), task, WAITS)
+    result = (task, row.iteration)
+    if result in state.results:
+        raise Broken(f"two results count: task {task}, iteration {row.iteration}")
+    return moved(state._replace(results=tuple(sorted((*state.results, result)))), task, DONE)
 
 
 def carry_on(after: State) -> Iterator[State]:
@@ -201,11 +273,15 @@ def carry_on(after: State) -> Iterator[State]:
     place = after.workers.index(None)
     for task, row in enumerate(after.tasks):
         if row.status == READY:
-            yield hold(moved(after, task, RUNNING), place, Body(task, row.number, row.iteration, True))
+            check_alone(after, task, row.number)
+            taken = hold(moved(after, task, RUNNING), place, Body(task, row.number, row.iteration, True))
+            yield taken
+            yield from reserving(taken, task)
 
 
-def reap(state: State, task: int) -> State:
+def reap(state: State, task: int, design: Design) -> State:
     """engine.runs.leases.reap: the lease is over; error → retry_waiting → ready, or the end of a stopped run."""
+    state = handed_back(state, design)
     if state.run == "stopping":
         return ended_if_still(moved(state, task, CLOSED))
     return moved(state, task, READY)
@@ -220,13 +296,14 @@ def stop(state: State) -> State:
     return ended_if_still(state)
 
 
-def fail(state: State, worker: int) -> State:
-    """engine.runs.leases.finish with a failure that may be retried; its timer is in the same transaction."""
+def fail(state: State, worker: int, design: Design) -> State:
+    """engine.runs.stretch.keep with a failure that may be retried; its timer is in the same transaction."""
     body = state.workers[worker]
     assert body is not None
     row, state = state.tasks[body.task], hold(state, worker, None)
     if row.status != RUNNING or row.number != body.number:
         return state
+    state = handed_back(state, design)
     if state.run == "stopping":
         return ended_if_still(moved(state, body.task, CLOSED))
     return moved(state, body.task, RETRY_WAITING)
@@ -240,7 +317,7 @@ def steps(state: State, design: Design) -> Iterator[State]:
         elif row.status == RETRY_WAITING:  # engine.runs.sweeps.fire
             yield moved(state, task, READY)
         elif row.status == RUNNING and design.leases and not _is_held(state, task):
-            yield reap(state, task)
+            yield reap(state, task, design)
     for worker, body in enumerate(state.workers):
         if body is None:
             for message in dict.fromkeys(state.broker):
@@ -248,8 +325,13 @@ def steps(state: State, design: Design) -> Iterator[State]:
             break  # a second idle worker could do nothing else
     for worker, body in enumerate(state.workers):
         if body is not None and not body.runs:
-            yield claim(state, worker, design)
+            after = claim(state, worker, design)
+            yield after
+            if after.tasks[body.task].status == RUNNING != state.tasks[body.task].status:
+                yield from reserving(after, body.task)
         elif body is not None:
+            if body.ahead and not body.is_ahead:
+                yield go_ahead(state, worker)
             yield (after := finish(state, worker, design))
             if after.results != state.results:
                 yield from carry_on(after)
@@ -274,7 +356,7 @@ def faults(state: State, design: Design) -> Iterator[State]:
         if row.status == READY and row.wire != PUBLISHED and design.outbox:
             yield marked(publish(state, task), task, WAITS)  # the engine died between publish and mark
         if row.status == RUNNING and design.leases and _is_held(state, task):
-            yield reap(state, task)  # its worker is frozen: it goes on later, as a zombie
+            yield reap(state, task, design)  # its worker is frozen: it goes on later, as a zombie
     for message in dict.fromkeys(state.broker):
         left = list(state.broker)
         left.remove(message)
@@ -286,7 +368,7 @@ def faults(state: State, design: Design) -> Iterator[State]:
         if body is not None:
             yield hold(state, worker, None)  # killed, with whatever it held
             if body.runs:
-                yield fail(state, worker)
+                yield fail(state, worker, design)
 
 
 # -- the explorer ---------------------------------------------------------------------------------------------------

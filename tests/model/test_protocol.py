@@ -17,6 +17,7 @@ WITHOUT = {
     "conditional claim": (Design(conditional_claim=False), "one token, two bodies"),
     "fenced finish": (Design(fenced_finish=False), "two results count"),
     "leases": (Design(leases=False), "stuck"),
+    "used up": (Design(used_up=False), "one token, two bodies"),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection
 
 from engine.core import news as n
-from engine.runs import api, leases, sweeps
+from engine.runs import api, leases, stretch, sweeps
 from engine.runs.models import Attempt, RunTask
 from engine.runs.models import Run as RunRow
 
@@ -93,7 +93,7 @@ class Run:
 
 def finish(claim: leases.Claim, news: Any, worker: str = WORKER) -> bool:
     """Whether the report counted."""
-    return leases.finish([(replace(claim, worker=worker), leases.Report(news=news))])[0] == 1
+    return stretch.finish([(replace(claim, worker=worker), leases.Report(news=news))])[0] == 1
 
 
 def reap() -> int:

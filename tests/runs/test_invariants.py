@@ -74,6 +74,10 @@ def leave_an_attempt_open(run: Any) -> None:
     Attempt.objects.filter(key="a").update(state=Attempt.DISPATCHED)
 
 
+def leave_an_attempt_reserved(run: Any) -> None:
+    Attempt.objects.filter(key="a").update(state=Attempt.RESERVED, job=None)
+
+
 def go_round_too_often(run: Any) -> None:
     RunTask.objects.filter(key="c").update(cycle_count=3)
 
@@ -100,6 +104,8 @@ BROKEN: list[tuple[Callable[[Any], None], str]] = [
     (move_a_row_alone, "I3"),
     (count_a_result_twice, "I4"),
     (leave_an_attempt_open, "I6"),
+    (leave_an_attempt_reserved, "I4"),
+    (leave_an_attempt_reserved, "I6"),
     (go_round_too_often, "I8"),
     (join_before_the_second_input, "I11"),
     (leave_the_loop_before_its_end, "I11"),
@@ -107,7 +113,7 @@ BROKEN: list[tuple[Callable[[Any], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("breach", "invariant"), BROKEN, ids=[breach.__name__ for breach, _ in BROKEN])
+@pytest.mark.parametrize(("breach", "invariant"), BROKEN, ids=[f"{breach.__name__}-{name}" for breach, name in BROKEN])
 def test_a_broken_promise_is_found(run: Any, breach: Callable[[Any], None], invariant: str) -> None:
     breach(run)
     assert invariant in named()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from hypothesis.stateful import (
 from engine.core import news as n
 from engine.core.errors import Conflict, DefinitionError, Gone
 from engine.core.feedback import build_request
-from engine.runs import api, database, hooks, inbox, leases, plans, sweeps
+from engine.runs import api, database, hooks, inbox, leases, plans, stretch, sweeps
 from engine.runs.attempts import Taker
 from engine.runs.invariants import check_all
 from engine.runs.models import Attempt, FeedbackRequest, Run, RunTask, Timer
@@ -38,6 +39,7 @@ from .driver import Driver, document, finish, task
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate] + ([Phase.shrink] if "STATEFUL_SHRINK" in os.environ else [])
 EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "0"))
 STEPS = 50 if EXAMPLES else 40
+PATIENCE = stretch.STRETCH_SECONDS
 ROUNDS = 400
 """Rounds of calm work after which every run must have ended."""
 WORKERS = [f"00000000-0000-0000-0000-00000000000{place}" for place in "ab"]
@@ -51,7 +53,16 @@ MIXED = document(
     ["a>b", "a>c", "b>ask", "c>ask", {"source": "ask", "target": "a", "on": "rejected", "loop": True}, "ask>pause", "pause>z"],
 )  # fmt: skip
 SHORT = document([task("a"), task("b"), task("z")], ["a>z", "b>z"])
+CHAIN = document([task(key) for key in "abcdefgh"], [f"{one}>{other}" for one, other in pairwise("abcdefgh")])
+FORKED = document([task(key) for key in "abcde"], ["a>b", "b>c", "b>d", "c>e", "d>e"])
 pick = st.integers(0, 99)
+
+
+def taker_of(worker: str, job: int, *, most: int = 1, ahead: int = 0) -> Taker:
+    return Taker(
+        worker=worker, job=job, most=most, ahead=ahead, can=lambda planned: planned.kind == "task",
+        is_short=lambda _: True, is_plain=lambda _: True,
+    )  # fmt: skip
 
 
 def past() -> Any:
@@ -60,7 +71,8 @@ def past() -> Any:
 
 class Store(RuleBasedStateMachine):
     """`handed` is what a process is about to publish, `wire` what the broker holds; `held` are claims of living
-    workers, `zombies` those whose lease is over and who do not know it.
+    workers, `zombies` those whose lease is over and who do not know it. `ahead` is what living workers have done and not
+    recorded, `late` what dead ones had.
     """
 
     boss: Any
@@ -72,15 +84,19 @@ class Store(RuleBasedStateMachine):
         self.held: list[leases.Claim] = []
         self.jobs: dict[int, int] = {}  # attempt -> the one whose message its worker works off
         self.zombies: list[leases.Claim] = []
+        self.ahead: list[stretch.Stretch] = []
+        self.late: list[stretch.Stretch] = []
         self.claimed: set[int] = set()
         self.answered: list[str] = []
         self.runs: list[Run] = []
+        stretch.STRETCH_SECONDS = 3600.0
         hooks.dispatch = lambda messages: self.handed.extend((m.attempt_id, m.nonce) for m in messages)
 
     # -- runs and people --------------------------------------------------------------------------------------------
 
     @initialize(
-        body=st.sampled_from([MIXED, MIXED, SHORT]) | documents(), mode=st.sampled_from(["parallel", "sequential"])
+        body=st.sampled_from([MIXED, MIXED, SHORT]) | documents(),
+        mode=st.sampled_from(["parallel", "sequential"]),
     )
     def start(self, body: dict[str, Any], mode: str) -> None:
         for one in body["tasks"]:
@@ -187,12 +203,12 @@ class Store(RuleBasedStateMachine):
     # -- workers ----------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.wire)
-    @rule(which=pick, worker=st.sampled_from(WORKERS), keeps_message=st.booleans())
-    def deliver(self, which: int, worker: str, keeps_message: bool) -> None:
+    @rule(which=pick, worker=st.sampled_from(WORKERS), keeps_message=st.booleans(), ahead=st.integers(0, 6))
+    def deliver(self, which: int, worker: str, keeps_message: bool, ahead: int) -> None:
         place = which % len(self.wire)
         message = self.wire[place] if keeps_message else self.wire.pop(place)
         paused = Run.objects.get(attempts__pk=message[0]).paused
-        claim = leases.claim(*message, worker)
+        claim = leases.claim(*message, worker, lambda queue: taker_of(worker, message[0], ahead=ahead))
         if claim is None:
             return
         assert not paused, "claimed while its run is paused"
@@ -216,18 +232,52 @@ class Store(RuleBasedStateMachine):
             (claim, leases.Report(news=self._news(claim, how if place == 0 else "worked")))
             for place, claim in enumerate(done)
         ]
-        taker = Taker(
-            worker=done[0].worker,
-            job=job,
-            most=most,
-            can=lambda planned: planned.kind == "task",
-            is_short=lambda _: True,
-        )
-        counted, begun = leases.finish(reports, taker)
+        counted, begun = stretch.finish(reports, taker_of(done[0].worker, job, most=most))
         assert counted == len(done), "the report of a living worker was refused"
         assert not (paused and begun), "begun while its run is paused"
         for claim in begun:
             self._hold(claim, job)
+
+    @precondition(lambda self: self.held)
+    @rule(which=pick, bodies=st.integers(1, 7), how=st.sampled_from(["worked", "worked", "worked", "again", "fails"]))
+    def go_ahead(self, which: int, bodies: int, how: str) -> None:
+        """A worker carries out what its job has claimed and what it may go ahead with, and has not recorded it yet."""
+        job = self.jobs[self.held[which % len(self.held)].attempt_id]
+        claims = [claim for claim in self.held if self.jobs[claim.attempt_id] == job]
+        self.held = [claim for claim in self.held if claim not in claims]
+        done = stretch.Stretch(claims)
+        while (claim := done.following()) is not None:
+            is_last = len(done.done) + 1 >= max(bodies, len(claims))
+            done.add(claim, leases.Report(news=self._news(claim, how if is_last else "worked")))
+            if is_last:
+                break
+        self.ahead.append(done)
+
+    @precondition(lambda self: self.ahead)
+    @rule(which=pick, most=st.integers(1, 3), ahead=st.integers(0, 6))
+    def record_what_was_done_ahead(self, which: int, most: int, ahead: int) -> None:
+        done = self.ahead.pop(which % len(self.ahead))
+        first = done.claims[0]
+        job = self.jobs[first.attempt_id]
+        paused = Run.objects.get(attempts__pk=job).paused
+        counted, begun = stretch.keep(done, taker_of(first.worker, job, most=most, ahead=ahead))
+        assert counted == len(done.done), "the report of a living worker was refused"
+        assert not (paused and begun), "begun while its run is paused"
+        for claim in begun:
+            self._hold(claim, job)
+
+    @precondition(lambda self: self.ahead)
+    @rule(which=pick)
+    def kill_a_worker_that_went_ahead(self, which: int) -> None:
+        done = self.ahead.pop(which % len(self.ahead))
+        first = done.claims[0]
+        assert leases.lost_with(self.jobs[first.attempt_id], first.worker, "killed") == len(done.claims)
+        self.late.append(done)
+
+    @precondition(lambda self: self.late)
+    @rule(which=pick)
+    def record_too_late(self, which: int) -> None:
+        assert stretch.keep(self.late[which % len(self.late)]) == (0, []), "the report of a zombie counted"
 
     @precondition(lambda self: self.held)
     @rule(
@@ -319,6 +369,7 @@ class Store(RuleBasedStateMachine):
                 self._bring_to_the_end()
         finally:
             hooks.dispatch = None
+            stretch.STRETCH_SECONDS = PATIENCE
             Run.objects.all().delete()
 
     def _bring_to_the_end(self) -> None:
@@ -331,9 +382,12 @@ class Store(RuleBasedStateMachine):
             self.wipe_the_broker()
             self.relay(marks=True)
             while self.wire:
-                self.deliver(0, WORKERS[0], keeps_message=False)
+                self.deliver(0, WORKERS[0], keeps_message=False, ahead=0)
+            while self.ahead:
+                self.record_what_was_done_ahead(0, 1, 0)
             while self.held:
-                self.report(0, "worked")
+                claim = self.held.pop()
+                assert finish(claim, self._news(claim, "worked"), claim.worker)
             while self.questions():
                 self.answer(0, "approve")
             self.let_timers_ring()
@@ -344,11 +398,37 @@ class Store(RuleBasedStateMachine):
         raise AssertionError(f"a run does not come to its end; open: {list(left)}")
 
 
+class StraightStore(Store):
+    """The same with runs in which a worker may go far ahead."""
+
+    @initialize(
+        body=st.sampled_from([CHAIN, FORKED]), mode=st.sampled_from(["parallel", "sequential"]), ahead=st.integers(1, 7),
+        bodies=st.integers(1, 8),
+    )  # fmt: skip
+    def start(self, body: dict[str, Any], mode: str, ahead: int, bodies: int) -> None:  # type: ignore[override]
+        self.workflow = Driver(self.boss).publish(body | {"defaults": {"execution_mode": mode}})
+        self.start_another()
+        self.relay(marks=True)
+        self.deliver(0, WORKERS[0], keeps_message=False, ahead=ahead)
+        self.go_ahead(0, bodies, "worked")
+
+    @precondition(lambda self: self.held)
+    @rule(which=pick, bodies=st.integers(1, 7))
+    def report(self, which: int, bodies: int) -> None:  # type: ignore[override]
+        self.go_ahead(which, bodies, "worked")
+
+    @precondition(lambda self: self.held)
+    @rule(which=pick)
+    def report_and_go_on(self, which: int) -> None:  # type: ignore[override]
+        self.go_ahead(which, 7, "worked")
+
+
 @pytest.mark.both_databases
 @pytest.mark.timeout(0 if EXAMPLES else 300)
-def test_the_store_keeps_its_promises_whatever_happens(boss: Any) -> None:
+@pytest.mark.parametrize("store", [Store, StraightStore])
+def test_the_store_keeps_its_promises_whatever_happens(boss: Any, store: type[Store]) -> None:
     few = 6 if connection.vendor == "postgresql" else 10
-    kind = type("StoreOfBoss", (Store,), {"boss": boss})
+    kind = type("StoreOfBoss", (store,), {"boss": boss})
     run_state_machine_as_test(
         kind,
         settings=settings(

@@ -13,7 +13,7 @@ from django.db import connection
 from engine import sql
 from engine.core import news as n
 from engine.core.feedback import build_request
-from engine.runs import api, leases, ledger, statements
+from engine.runs import api, leases, ledger, statements, stretch
 from engine.runs.attempts import Taker
 from engine.runs.models import Attempt, FeedbackRequest
 from engine.runs.prepared import Columns
@@ -34,7 +34,7 @@ def taker(claim: leases.Claim, most: int = 1) -> Taker:
 
 def go_on(claim: leases.Claim, value: Any = 1, *, most: int = 1) -> list[leases.Claim]:
     done = [(claim, leases.Report(news=n.TaskFinished(claim.task.id, 0.0, value)))]
-    return leases.finish(done, taker(claim, most))[1]
+    return stretch.finish(done, taker(claim, most))[1]
 
 
 def keys(claims: list[leases.Claim]) -> list[str]:
@@ -61,6 +61,7 @@ def test_a_chain_costs_one_statement_per_task(driver: Driver, monkeypatch: pytes
     strokes: list[str] = []
     real = ledger._at_a_stroke
     monkeypatch.setattr(ledger, "_at_a_stroke", lambda known, *more: (strokes.append("one"), real(known, *more))[1])
+    monkeypatch.setattr(executing, "AHEAD", 0)
     locked: list[str] = []
     opened = ledger._open
     monkeypatch.setattr(ledger, "_open", lambda *more: (locked.append("lock"), opened(*more))[1])
@@ -98,7 +99,7 @@ def test_short_work_is_taken_together_and_recorded_together(driver: Driver) -> N
     together = go_on(run.claim("first"), most=4)
     assert keys(together) == ["m0", "m1", "m2", "m3"]
     done = [(claim, leases.Report(news=n.TaskFinished(claim.task.id, 0.0, 1))) for claim in together]
-    counted, rest = leases.finish(done, taker(together[0], 4))
+    counted, rest = stretch.finish(done, taker(together[0], 4))
     assert (counted, keys(rest)) == (4, ["m4", "m5"])
     for claim in rest:
         go_on(claim)
@@ -110,7 +111,7 @@ def test_of_work_recorded_together_what_is_late_does_not_count_and_the_rest_does
     together = go_on(run.claim("first"), most=2)
     assert leases.lost(together[0].attempt_id)
     done = [(claim, leases.Report(news=n.TaskFinished(claim.task.id, 0.0, "mine"))) for claim in together]
-    assert leases.finish(done, taker(together[0]))[0] == 1
+    assert stretch.finish(done, taker(together[0]))[0] == 1
     assert (run.task("m0").status, run.task("m1").result) == ("ready", "mine")
     assert Attempt.objects.get(pk=together[0].attempt_id).late_result == ["mine"]
     api.stop_run(driver.boss, run.id)
@@ -154,6 +155,7 @@ def test_work_for_another_queue_is_left_to_its_workers(driver: Driver) -> None:
 
 def test_after_its_time_the_wire_has_its_turn(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executing, "GO_ON_SECONDS", 0.0)
+    monkeypatch.setattr(executing, "AHEAD", 0)
     run = driver.start(CHAIN)
     carried_out(run)
     assert [a.key for a in run.open()] == ["b"]
@@ -237,6 +239,6 @@ def test_a_question_asked_while_others_move_the_run_is_asked_once(driver: Driver
     held = run.claim("a")
     run.work("b")
     asked = n.TaskSuspended(task_id="a", at=0.0, requests=(build_request("a", 1, "#1"),))
-    assert leases.finish([(held, leases.Report(news=asked))], taker(held)) == (1, [])
+    assert stretch.finish([(held, leases.Report(news=asked))], taker(held)) == (1, [])
     assert [question.version for question in FeedbackRequest.objects.all()] == [1]
     assert run.row.open_feedback == 1

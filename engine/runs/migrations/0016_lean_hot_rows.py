@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='run',
             name='trimmed',
-            field=models.BooleanField(db_default=False, default=False, help_text='Whether its history is archived and gone.'),
+            field=models.BooleanField(db_default=False, default=False, help_text='Whether its history is archived.'),
         ),
         migrations.RunPython(mark_trimmed, migrations.RunPython.noop),
         migrations.AlterField(
