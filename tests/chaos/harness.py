@@ -65,7 +65,7 @@ STANDARD: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a body said: `begin` or `end`, and who, where, when."""
+    """What a body said: `begin`, `end` or `fail`, and who, where, when."""
 
     what: str
     pid: int
@@ -222,12 +222,13 @@ class Product:
         return found
 
     def children(self, name: str) -> list[int]:
-        """Pool processes of a worker."""
+        """Living pool processes of a worker; a signal to a dead one that its parent has not buried would hit nothing."""
         parent, found = self.stack.pids().get(name), []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and parent is not None:
                 try:
-                    if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                    state, its_parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                    if int(its_parent) == parent and state != "Z":
                         found.append(int(entry.name))
                 except OSError:
                     continue
