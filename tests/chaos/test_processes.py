@@ -19,12 +19,11 @@ pytestmark = [pytest.mark.chaos, pytest.mark.stack, pytest.mark.timeout(1200)]
 WORKERS = ["worker-1", "worker-2"]
 KILLS = int(os.environ.get("CHAOS_KILLS", "12"))
 LEASE_SECONDS = 20.0
-AT_ONCE = 6  # runs: enough for every worker, and no queue
 
 
 def test_f01_a_worker_child_is_killed(product: Product) -> None:
     row, kills = Row("F01 kill -9 worker child"), []
-    with product.load(row, RUNS, seconds=0.1, at_once=AT_ONCE) as load:
+    with product.load(row) as load:
 
         def kill() -> None:
             children = product.children(random.choice(WORKERS))
@@ -35,14 +34,14 @@ def test_f01_a_worker_child_is_killed(product: Product) -> None:
     row.injected, row.hits = len(kills), len(product.interrupted(kills))
     row.recoveries = product.recoveries(kills)
     assert row.hits
-    assert not +row.findings, row
+    product.check(row)
     assert percentile(row.recoveries, 95) <= 3, row
 
 
 def test_f02_a_whole_worker_is_killed(product: Product) -> None:
-    row, kills = Row("F02 kill -9 whole worker"), []
+    row, kills = Row("F02 kill -9 whole worker", outage=LEASE_SECONDS), []
     turns = itertools.cycle(WORKERS)
-    with product.load(row, RUNS, seconds=0.1, at_once=AT_ONCE) as load:
+    with product.load(row) as load:
 
         def kill() -> None:
             name = next(turns)
@@ -54,13 +53,13 @@ def test_f02_a_whole_worker_is_killed(product: Product) -> None:
         load.every(12.0, kill, at_most=8)
     row.hits, row.recoveries = len(product.interrupted(kills)), product.recoveries(kills)
     assert row.hits
-    assert not +row.findings, row
+    product.check(row)
     assert percentile(row.recoveries, 95) <= LEASE_SECONDS + 3, row
 
 
 def test_f03_the_engine_is_killed(product: Product) -> None:
     row = Row("F03 kill -9 engine")
-    with product.load(row, RUNS, seconds=0.1) as load:
+    with product.load(row) as load:
 
         def kill() -> None:
             retries = product.number("SELECT count(*) FROM engine_timer WHERE fired_at IS NULL")
@@ -73,14 +72,14 @@ def test_f03_the_engine_is_killed(product: Product) -> None:
 
         load.every(16.0, kill, at_most=6)  # five in a minute would end the product
     assert row.injected
-    assert not +row.findings, row
+    product.check(row)
 
 
 def test_f04_the_web_process_is_killed_under_starts_and_answers(product: Product) -> None:
     """A client repeats what got no answer with the same key: one run per key, one decision per question."""
     row = Row("F04 kill -9 web")
     before, failures = product.number("SELECT count(*) FROM engine_run"), product.failures
-    with product.load(row, RUNS, seconds=0.1) as load:
+    with product.load(row) as load:
 
         def kill() -> None:
             product.stack.kill("web")
@@ -92,7 +91,7 @@ def test_f04_the_web_process_is_killed_under_starts_and_answers(product: Product
     row.notes.append(f"{made - row.runs} double starts")
     assert made == row.runs
     assert row.hits
-    assert not +row.findings, row
+    product.check(row)
 
 
 def test_f12_a_worker_is_frozen_for_two_leases(product: Product) -> None:
