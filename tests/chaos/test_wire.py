@@ -1,4 +1,4 @@
-"""F05 F06 F09 F13 F14: the broker restarts, forgets, repeats and loses; the database throws everybody out."""
+"""F05 F06 F08 F09 F13 F14: the broker restarts, forgets, repeats and loses; the database dies and throws everybody out."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.stack, pytest.mark.timeout(1200)]
 
 QUEUE = "celery"
 UNCLAIMED = "SELECT count(*) FROM engine_attempt WHERE state = 'dispatched'"
+IN_HAND = "SELECT count(*) FROM engine_attempt WHERE state = 'claimed'"
+REFUSAL_SECONDS = 2.0  # one on a machine with more than two cores
 
 
 def until_work_goes_on(product: Product, row: Row) -> None:
@@ -65,6 +67,45 @@ def test_f06_redis_is_killed_and_empty(product: Product) -> None:
     row.outage = sum(row.recoveries)
     assert row.hits
     product.check(row)
+
+
+def test_f08_postgresql_dies_and_comes_back(product: Product) -> None:
+    """In immediate mode, so that it has its log to go through. Pages say 503 meanwhile, and say it soon."""
+    row, refusals = Row("F08 PostgreSQL restart, immediate"), list[float]()
+    with product.load(row) as load:
+
+        def restart() -> None:
+            row.hits += product.number(IN_HAND)
+            product.stack.kill("postgres", signal.SIGQUIT)
+            row.injected += 1
+            refusals.extend(refused_until_it_is_back(product))
+            if not load.is_done:
+                until_work_goes_on(product, row)
+
+        load.every(12.0, restart, at_most=3)
+    row.outage = sum(row.recoveries)
+    row.notes.append(f"{len(refusals)} requests refused, the slowest in {max(refusals, default=0.0):.2f} s")
+    assert row.hits
+    assert refusals
+    assert max(refusals) <= REFUSAL_SECONDS, row
+    product.check(row)
+
+
+def refused_until_it_is_back(product: Product) -> list[float]:
+    """Ask for a page again and again: how long each refusal took."""
+    took: list[float] = []
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        began = time.monotonic()
+        answer = product.ask_once("GET", "runs/?limit=1")
+        if answer.status == 503:
+            took.append(time.monotonic() - began)
+        elif took and answer.status == 200:
+            return took
+        else:
+            assert answer.status == 200, answer
+        time.sleep(0.02)
+    raise AssertionError(f"{len(took)} refusals, and no end")
 
 
 def test_f09_all_database_sessions_are_ended(product: Product) -> None:
