@@ -16,7 +16,7 @@ from .harness import FINAL, Product, Row, percentile
 
 pytestmark = [pytest.mark.chaos, pytest.mark.stack, pytest.mark.timeout(3600)]
 
-KILLS = int(os.environ.get("CHAOS_KILLS", "60"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "100"))
 LIFE = 9
 """Kills of single processes between two deaths of the whole product."""
 EACH = 3  # of one of the launcher's own children in a life: five in a minute would end the product
