@@ -61,7 +61,7 @@ bench: .venv/.test ## speed against a reference measured in the same run
 	@$(BIN)/python -m bench
 
 chaos: .venv/.test static/dist/manifest.json ## kill processes in the middle of work
-	@$(BIN)/python -m pytest -m "not browser" tests/acceptance tests/chaos
+	@$(BIN)/python -m pytest -m chaos tests/chaos
 
 docs: .venv/.test ## check that the documentation's examples and links hold
 	@$(BIN)/python -m pytest tests/docs

@@ -42,7 +42,7 @@ _PER_SLOT, _LEAST_WINDOW, _LOOK_SECONDS = 4, 8, 5.0
 
 @dataclass(slots=True, kw_only=True)
 class New:
-    """A new attempt, in the order of its columns; `id` is known once it is written."""
+    """A new attempt, in the order of its columns; `id` is known once it is written. `was_lost`: one before it was."""
 
     run_id: int
     task_id: int | None = None
@@ -64,6 +64,7 @@ class New:
     deadline_at: datetime | None = None
     started_at: datetime | None = None
     id: int = 0
+    was_lost: bool = False
 
 
 _columns = attrgetter(*ATTEMPTS)
@@ -159,7 +160,7 @@ def _new(unit: Unit, key: str, settings: PlanTask) -> New:
     return New(
         run_id=unit.run.pk, key=key, number=place.attempt_no, iteration=task.iteration, attempt=task.attempt,
         nonce=secrets.token_hex(16), queue=settings.queue or DEFAULT_QUEUE, created_at=unit.moment,
-        publish_after=unit.moment, priority=urgency,
+        publish_after=unit.moment, priority=urgency, was_lost=task.lost_count > 0,
     )  # fmt: skip
 
 
@@ -173,7 +174,9 @@ def keep(unit: Unit, made: list[New]) -> None:
 def messages(made: list[New]) -> list[hooks.DispatchMessage]:
     """What is to be published at once."""
     return [
-        hooks.DispatchMessage(attempt_id=attempt.id, nonce=attempt.nonce, queue=attempt.queue)
+        hooks.DispatchMessage(
+            attempt_id=attempt.id, nonce=attempt.nonce, queue=attempt.queue, is_urgent=attempt.was_lost
+        )
         for attempt in made
         if attempt.state == Attempt.DISPATCHED and attempt.publish_after > attempt.created_at and not attempt.held
     ]

@@ -15,11 +15,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchMessage:
-    """An attempt to be published. Who claims it must show the same nonce."""
+    """An attempt to be published. Who claims it must show the same nonce. An urgent one goes before all that waits."""
 
     attempt_id: int
     nonce: str
     queue: str
+    is_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,8 @@ class Waiting(NamedTuple):
     id: int
     nonce: str
     queue: str
-    publish_count: int
+    lost_count: int
+    """How often its task was lost with a worker."""
 
 
 class DueTimers(NamedTuple):
@@ -120,7 +121,7 @@ def _take(which: Q, limit: int) -> list[Waiting]:
         rows = _due(which).order_by("priority", "pk")
         if database.on_postgresql():
             rows = rows.select_for_update(skip_locked=True, of=("self",))
-        taken = [Waiting(*row) for row in rows.values_list("pk", "nonce", "queue", "publish_count")[:limit]]
+        taken = [Waiting(*row) for row in rows.values_list("pk", "nonce", "queue", "task__lost_count")[:limit]]
         Attempt.objects.filter(pk__in=[item.id for item in taken]).update(
             publish_after=database.in_seconds(HANDED_SECONDS)
         )

@@ -140,7 +140,7 @@ class Engine:
 
     def _publish(self, taken: list[sweeps.Waiting]) -> bool:
         try:
-            self._sender.send((item.id, item.nonce, item.queue) for item in taken)
+            self._sender.send((item.id, item.nonce, item.queue, item.lost_count > 0) for item in taken)
         except Exception as down:  # the transport may raise anything; the rows are free again in some seconds
             log.warning("engine: %d attempts could not be published: %r", len(taken), down)
             return False

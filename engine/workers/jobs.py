@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import shared_task
 
+from engine.workers import burial  # noqa: F401  its signal is connected by being imported
 from engine.workers.execute import execute
 from engine.workers.instance import BOOT_ID
 from engine.workers.wire import JOB, VERSION

@@ -90,7 +90,7 @@ class Publisher:
     def _send(self, sender: Sender, batch: list[DispatchMessage]) -> bool:
         try:
             with undisturbed():
-                sender.send((message.attempt_id, message.nonce, message.queue) for message in batch)
+                sender.send((item.attempt_id, item.nonce, item.queue, item.is_urgent) for item in batch)
         except Exception as down:  # the transport may raise anything; the engine process publishes it later
             self.dropped += len(batch)
             log.warning("publisher: %d attempts are left to the engine process: %r", len(batch), down)

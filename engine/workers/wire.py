@@ -8,6 +8,8 @@ from typing import Any
 
 from celery import Celery
 from kombu import Connection, Producer
+from kombu.transport import redis as transport
+from kombu.utils.json import dumps
 from redis import Redis
 
 from engine.runs.attempts import DEFAULT_QUEUE
@@ -20,6 +22,28 @@ wire = Celery("engine", set_as_current=False)
 wire.config_from_object("django.conf:settings", namespace="CELERY")
 
 
+URGENT = "urgent"
+
+
+class _Channel(transport.Channel):
+    """Puts an urgent message at the end of the queue that is read first.
+
+    The transport's own priorities would keep several lists for each queue, and whoever counts what waits, in the
+    release before this one too, would have to know them all.
+    """
+
+    def _put(self, queue: str, message: dict[str, Any], **more: Any) -> None:
+        if not message["headers"].get(URGENT):
+            super()._put(queue, message, **more)
+            return
+        with self.conn_or_acquire() as client:
+            client.rpush(queue, dumps(message))
+
+
+class _Transport(transport.Transport):
+    Channel = _Channel
+
+
 class Sender:
     """One connection to the wire; not for several threads. Raises what the transport raises when it is down."""
 
@@ -27,13 +51,14 @@ class Sender:
         self._connection: Connection | None = None
         self._producer: Producer | None = None
 
-    def send(self, jobs: Iterable[tuple[int, str, str]]) -> None:
-        """Publish (attempt id, nonce, queue) for each job."""
+    def send(self, jobs: Iterable[tuple[int, str, str, bool]]) -> None:
+        """Publish (attempt id, nonce, queue, whether it goes before all that waits) for each job."""
         try:
-            for attempt_id, nonce, queue in jobs:
+            for attempt_id, nonce, queue, is_urgent in jobs:
                 wire.send_task(
                     JOB, kwargs={"v": VERSION, "a": attempt_id, "n": nonce}, task_id=str(attempt_id),
                     queue=celery_queue(queue), producer=self._open(), retry=False, ignore_result=True,
+                    headers={URGENT: True} if is_urgent else None,
                 )  # fmt: skip
         except BaseException:
             self.close()
@@ -42,6 +67,7 @@ class Sender:
     def _open(self) -> Producer:
         if self._producer is None:
             self._connection = wire.connection_for_write()
+            self._connection.transport_cls = _Transport  # type: ignore[assignment]
             self._connection.ensure_connection(max_retries=1, timeout=3)
             self._producer = wire.amqp.Producer(self._connection, auto_declare=False)
         return self._producer

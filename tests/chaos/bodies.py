@@ -31,6 +31,7 @@ def work(context: TaskExecutionContext, folder: str, seconds: float = 0.02) -> d
     time.sleep(seconds)
     place = f"{context.run_id} {context.task_id} {context.iteration} {context.attempt}"
     if zlib.crc32(place.encode()) % 100 < ERRORS_PERCENT:
+        _say(folder, "fail", context)
         raise RuntimeError("three in a hundred fail")
     _say(folder, "end", context)
     return {"round": context.iteration}

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ from .bodies import LOG
 
 RUNS = int(os.environ.get("CHAOS_RUNS", "300"))
 FINAL = "('succeeded', 'failed', 'rejected', 'stopped')"
-_LIVE = f"SELECT count(*) FROM engine_run WHERE status NOT IN {FINAL}"
+CLAIMED = "SELECT count(*) FROM engine_attempt WHERE started_at IS NOT NULL"
 RESULTS_PER_RUN = 11  # of its 12 executions one is a person's
+BODY_SECONDS = 0.1
+AMPLIFICATION = 1.2  # messages per claimed attempt, while nothing is broken
 PEOPLE = 12  # more than one, because each may write once a second
 STARTERS = 3
 PATIENCE_SECONDS = 60.0
@@ -65,7 +68,7 @@ STANDARD: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a body said: `begin` or `end`, and who, where, when."""
+    """What a body said: `begin`, `end` or `fail`, and who, where, when."""
 
     what: str
     pid: int
@@ -83,6 +86,7 @@ class Row:
     recoveries: list[float] = field(default_factory=list)
     runs: int = 0
     seconds: float = 0.0
+    outage: float = 0.0  # seconds during which the fault itself left no way to work
     findings: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
@@ -124,7 +128,7 @@ class Product:
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack, self.folder = stack, folder
         self.failures = 0  # calls that got no answer or a 5xx, and were repeated
-        self._turn = 0
+        self._turn = self._judged = 0
         self._workflows: dict[str, str] = {}
         self.tokens = self._people()
 
@@ -222,12 +226,13 @@ class Product:
         return found
 
     def children(self, name: str) -> list[int]:
-        """Pool processes of a worker."""
+        """Living pool processes of a worker; a signal to a dead one that its parent has not buried would hit nothing."""
         parent, found = self.stack.pids().get(name), []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and parent is not None:
                 try:
-                    if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                    state, its_parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                    if int(its_parent) == parent and state != "Z":
                         found.append(int(entry.name))
                 except OSError:
                     continue
@@ -270,14 +275,11 @@ class Product:
 
     @contextmanager
     def load(
-        self, row: Row, runs: int, *, seconds: float = 0.02, limit: float = 600.0, at_once: int | None = None
+        self, row: Row, runs: int = RUNS, *, seconds: float = BODY_SECONDS, limit: float = 600.0
     ) -> Iterator[Load]:
-        """Standard load in the background while the block injects its fault; afterwards everything must end well.
-
-        `at_once` bounds how many runs go on at a time, where a recovery is measured and not the length of a queue.
-        """
+        """Standard load in the background while the block injects its fault; afterwards everything must end well."""
         self.publish(STANDARD)
-        load, began = Load(self, runs, seconds, at_once), time.monotonic()
+        load, began = Load(self, runs, seconds), time.monotonic()
         try:
             yield load
             load.wait(limit)
@@ -285,6 +287,28 @@ class Product:
             load.end()
             row.seconds, row.runs = time.monotonic() - began, runs
             self.judge(row, load)
+
+    @cached_property
+    def calm(self) -> float:
+        """Seconds the standard load takes while nothing is broken; measured when first asked for."""
+        row, sent, claimed = Row("calm"), self.messages(), self.number(CLAIMED)
+        with self.load(row) as load:
+            load.wait(600)
+        sent, claimed = self.messages() - sent, self.number(CLAIMED) - claimed
+        row.notes.append(f"{sent} messages for {claimed} attempts")
+        assert not +row.findings, row
+        assert sent <= AMPLIFICATION * claimed, row
+        return row.seconds
+
+    def messages(self) -> int:
+        """Messages that were put into a queue since Redis started."""
+        counted: Any = self.redis().info("commandstats")
+        return sum(counted.get(f"cmdstat_{command}", {}).get("calls", 0) for command in ("lpush", "rpush"))
+
+    def check(self, row: Row) -> None:
+        """What every row with the standard load promises."""
+        assert not +row.findings, row
+        assert row.seconds <= 2 * self.calm + row.outage, f"{row}; {self.calm:.0f} s while nothing was broken"
 
     def judge(self, row: Row, load: Load | None = None) -> None:
         """Ask check_runs and count for ourselves; the row is printed at the end, whatever comes of it."""
@@ -305,11 +329,19 @@ class Product:
             )
         ROWS.append(row)
 
-    def findings(self) -> Counter[str]:
+    def findings(self, *, anew: bool = False) -> Counter[str]:
+        """What `check_runs` finds in the runs it has not looked at yet, or in all."""
+        newest = self.number("SELECT coalesce(max(id), 0) FROM engine_run")
+        wanted = f"SELECT public_id FROM engine_run WHERE id > {0 if anew else self._judged} AND id <= {newest}"
+        self._judged = newest
+        runs = [str(public_id) for (public_id,) in self.rows(wanted)]
+        if not runs:
+            return Counter()
         done = subprocess.run(
-            [sys.executable, "manage.py", "check_runs"], cwd=ROOT, env=self.stack.environment, capture_output=True, text=True,
-            timeout=300, check=False,
+            [sys.executable, "manage.py", "check_runs", *runs], cwd=ROOT, env=self.stack.environment, capture_output=True,
+            text=True, timeout=300, check=False,
         )  # fmt: skip
+        assert f"{len(runs)} runs checked" in done.stdout, (done.stdout, done.stderr[-2_000:])
         found = Counter(re.findall(r"^run \S+: (I\d+):", done.stderr, re.MULTILINE))
         assert (done.returncode == 0) == (not found), done.stderr[-2_000:]
         if found:
@@ -326,8 +358,8 @@ class Product:
 class Load:
     """Runs being started by some threads, and answered by another."""
 
-    def __init__(self, product: Product, runs: int, seconds: float, at_once: int | None = None) -> None:
-        self.product, self.runs, self.seconds, self.at_once = product, runs, seconds, at_once
+    def __init__(self, product: Product, runs: int, seconds: float) -> None:
+        self.product, self.runs, self.seconds = product, runs, seconds
         self.started: list[str] = []
         self.errors: list[BaseException] = []
         self._over = threading.Event()
@@ -345,8 +377,6 @@ class Load:
 
     def _start(self) -> None:
         while next(self._missing, None) is not None and not self._over.is_set():
-            while self.at_once and self.product.number(_LIVE) >= self.at_once and not self._over.wait(0.1):
-                pass
             self.started.append(self.product.start(seconds=self.seconds))
 
     def _answer(self) -> None:

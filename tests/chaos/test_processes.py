@@ -1,30 +1,25 @@
-"""F01 F02 F03 F04 F12 F24: processes die, freeze and come back."""
+"""F01 F02 F03 F04 F12: processes die, freeze and come back."""
 
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import signal
-import threading
 import time
-from pathlib import Path
 
 import pytest
 
-from .harness import FINAL, RUNS, STANDARD, Line, Product, Row, percentile
+from .harness import RUNS, Product, Row, percentile
 
 pytestmark = [pytest.mark.chaos, pytest.mark.stack, pytest.mark.timeout(1200)]
 
 WORKERS = ["worker-1", "worker-2"]
-KILLS = int(os.environ.get("CHAOS_KILLS", "12"))
 LEASE_SECONDS = 20.0
-AT_ONCE = 6  # runs: enough for every worker, and no queue
 
 
 def test_f01_a_worker_child_is_killed(product: Product) -> None:
     row, kills = Row("F01 kill -9 worker child"), []
-    with product.load(row, RUNS, seconds=0.1, at_once=AT_ONCE) as load:
+    with product.load(row) as load:
 
         def kill() -> None:
             children = product.children(random.choice(WORKERS))
@@ -35,14 +30,14 @@ def test_f01_a_worker_child_is_killed(product: Product) -> None:
     row.injected, row.hits = len(kills), len(product.interrupted(kills))
     row.recoveries = product.recoveries(kills)
     assert row.hits
-    assert not +row.findings, row
-    assert percentile(row.recoveries, 95) <= 10, row  # half a lease: somebody noticed at once
+    product.check(row)
+    assert percentile(row.recoveries, 95) <= 3, row
 
 
 def test_f02_a_whole_worker_is_killed(product: Product) -> None:
-    row, kills = Row("F02 kill -9 whole worker"), []
+    row, kills = Row("F02 kill -9 whole worker", outage=LEASE_SECONDS), []
     turns = itertools.cycle(WORKERS)
-    with product.load(row, RUNS, seconds=0.1, at_once=AT_ONCE) as load:
+    with product.load(row) as load:
 
         def kill() -> None:
             name = next(turns)
@@ -54,13 +49,13 @@ def test_f02_a_whole_worker_is_killed(product: Product) -> None:
         load.every(12.0, kill, at_most=8)
     row.hits, row.recoveries = len(product.interrupted(kills)), product.recoveries(kills)
     assert row.hits
-    assert not +row.findings, row
+    product.check(row)
     assert percentile(row.recoveries, 95) <= LEASE_SECONDS + 3, row
 
 
 def test_f03_the_engine_is_killed(product: Product) -> None:
     row = Row("F03 kill -9 engine")
-    with product.load(row, RUNS, seconds=0.1) as load:
+    with product.load(row) as load:
 
         def kill() -> None:
             retries = product.number("SELECT count(*) FROM engine_timer WHERE fired_at IS NULL")
@@ -73,14 +68,14 @@ def test_f03_the_engine_is_killed(product: Product) -> None:
 
         load.every(16.0, kill, at_most=6)  # five in a minute would end the product
     assert row.injected
-    assert not +row.findings, row
+    product.check(row)
 
 
 def test_f04_the_web_process_is_killed_under_starts_and_answers(product: Product) -> None:
     """A client repeats what got no answer with the same key: one run per key, one decision per question."""
     row = Row("F04 kill -9 web")
     before, failures = product.number("SELECT count(*) FROM engine_run"), product.failures
-    with product.load(row, RUNS, seconds=0.1) as load:
+    with product.load(row) as load:
 
         def kill() -> None:
             product.stack.kill("web")
@@ -92,7 +87,7 @@ def test_f04_the_web_process_is_killed_under_starts_and_answers(product: Product
     row.notes.append(f"{made - row.runs} double starts")
     assert made == row.runs
     assert row.hits
-    assert not +row.findings, row
+    product.check(row)
 
 
 def test_f12_a_worker_is_frozen_for_two_leases(product: Product) -> None:
@@ -123,71 +118,3 @@ def test_f12_a_worker_is_frozen_for_two_leases(product: Product) -> None:
 def _longest_wait(product: Product) -> float:
     waits = "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - query_start)), 0)"
     return float(product.rows(f"{waits} FROM pg_stat_activity WHERE wait_event_type = 'Lock'")[0][0])
-
-
-def test_f24_the_embedded_product_is_killed_again_and_again(embedded: Product) -> None:
-    row = Row("F24 kill -9 embedded product")
-    body, began = embedded.publish(STANDARD), time.monotonic()
-    assert body
-    stop = threading.Event()
-    started: list[str] = []
-
-    def start_runs() -> None:
-        while not stop.is_set():
-            try:
-                answer = embedded.ask_once(
-                    "POST", "runs/", {"workflow": body, "inputs": {"folder": str(embedded.folder), "seconds": 0.2}}
-                )
-            except OSError:
-                stop.wait(0.2)
-                continue
-            if answer.status == 201:
-                started.append(answer.body["id"])
-            stop.wait(1.0)
-
-    starter = threading.Thread(target=start_runs)
-    starter.start()
-    try:
-        for _ in range(KILLS):
-            time.sleep(random.uniform(0.5, 4.0))
-            live = embedded.number(f"SELECT count(*) FROM engine_run WHERE status NOT IN {FINAL}")
-            embedded.stack.kill("up")
-            row.injected += 1
-            row.hits += live > 0
-            _wait_for_the_end_of(embedded)
-            before = len(embedded.lines())
-            embedded.stack.start()
-            ready = time.time()
-            assert embedded.rows("PRAGMA integrity_check") == [("ok",)]
-            embedded.stack.wait_for(
-                lambda seen=before: _begun_after(embedded.lines(), seen), "work after the start", 30
-            )
-            row.recoveries.append(max(0.0, embedded.lines()[before].at - ready))
-    finally:
-        stop.set()
-        starter.join(30)
-    until = time.monotonic() + 300
-    while not embedded.is_settled():
-        embedded.answer_everything()
-        assert time.monotonic() < until, embedded.stack.logs()
-        time.sleep(0.3)
-    row.runs, row.seconds = len(started), time.monotonic() - began
-    known = {text.replace("-", "") for (text,) in embedded.rows("SELECT public_id FROM engine_run")}
-    row.notes.append(f"{sum(run.replace('-', '') not in known for run in started)} accepted runs missing")
-    embedded.judge(row)
-    assert {run.replace("-", "") for run in started} <= known
-    assert row.hits
-    assert percentile(row.recoveries, 95) <= 6.0, row
-    assert not +row.findings, row
-
-
-def _begun_after(lines: list[Line], seen: int) -> bool:
-    return len(lines) > seen
-
-
-def _wait_for_the_end_of(product: Product) -> None:
-    """All processes of the killed product are gone: the system ends children with their parent."""
-    until = time.monotonic() + 20
-    while any(Path(f"/proc/{pid}").exists() for pid in product.stack.pids().values()):
-        assert time.monotonic() < until, "the product outlived its launcher"
-        time.sleep(0.02)

@@ -10,7 +10,7 @@ import pytest
 
 from .harness import Product, Row
 
-RUNS = 16
+RUNS = 24  # long enough for five deaths
 
 
 @pytest.mark.stack

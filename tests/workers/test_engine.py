@@ -12,11 +12,13 @@ import pytest
 from django.utils import timezone
 from redis import Redis
 
+from engine.runs import hooks, leases
 from engine.runs.models import Attempt, SchedulerBeat
 from engine.runs.models import Run as RunRow
 from engine.workers.engine import EPOCH_KEY, Engine
 from engine.workers.jobs import run_attempt
-from engine.workers.wire import celery_queue
+from engine.workers.publisher import Publisher
+from engine.workers.wire import celery_queue, wire
 from tests.runs.driver import Driver, Run, document, reap
 
 from . import bodies  # noqa: F401  registers the functions
@@ -63,6 +65,34 @@ def test_malformed_and_forged_jobs_do_nothing(driver: Driver, job: dict[str, Any
     run_attempt(**job)
     assert run.task("greet").status == "ready"
     run.work("greet")
+
+
+@pytest.mark.parametrize("by", ["engine", "worker"])
+def test_work_lost_with_its_worker_goes_before_all_that_waits(
+    driver: Driver, redis: Redis, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    lost = driver.start(GREET, name="first")
+    claim = lost.claim("greet", "gone")
+    others = [driver.start(GREET, name="other") for _ in range(2)]
+    Attempt.objects.update(publish_after=timezone.now())
+    Engine().round()
+    if by == "worker":  # the process that records the loss publishes the next attempt itself
+        publisher = Publisher()
+        monkeypatch.setattr(hooks, "dispatch", publisher.dispatch)
+        assert leases.lost(claim.attempt_id, worker="gone")
+        assert publisher.flush(10)
+    else:
+        assert leases.lost(claim.attempt_id, worker="gone")
+        Attempt.objects.update(publish_after=timezone.now())
+        Engine().round()
+    with wire.connection_for_read() as connection:  # as a worker reads
+        got = [connection.default_channel.basic_get(celery_queue("default"), no_ack=True) for _ in range(3)]
+    first, *rest = [json.loads(message.body)[1]["a"] for message in got]
+    assert first == lost.open()[0].pk
+    assert rest == [run.open()[0].pk for run in others]
+    assert redis.llen(celery_queue("default")) == 0
+    for run in (lost, *others):
+        run.work("greet")
 
 
 def test_a_wiped_redis_gets_everything_again(driver: Driver, redis: Redis) -> None:
