@@ -1,4 +1,4 @@
-"""Backpressure at the door: a start that would overfill the engine is refused with the time to come back.
+"""Backpressure at the door: a start that would overfill the engine or the disk is refused with the time to come back.
 
 Counted over partial indexes that hold only what is open, never over history, and only as far as the limit.
 """
@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from engine.core.errors import LimitExceeded
+from engine.runs import disk
 from engine.runs.models import Attempt, Run
 
 ACTIVE = ("pending", "running", "paused", "stopping")
@@ -58,6 +59,7 @@ _attempts = _Gate("GRAFLOW_MAX_OPEN_ATTEMPTS", MAX_OPEN_ATTEMPTS, "open attempts
 
 def admit() -> None:
     """Let one more run start. Raises LimitExceeded, with `retry_after` in seconds."""
+    disk.require_room()
     _runs.pass_one(Run.objects.filter(status__in=ACTIVE))
     _attempts.pass_one(Attempt.objects.filter(state__in=Attempt.OPEN))
 

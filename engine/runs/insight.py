@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Ma
 from engine.access import Actor, policy
 from engine.access.models import AuditEntry
 from engine.core.state import FINAL_RUN_STATUSES
-from engine.runs import database, paging, queues, tally
+from engine.runs import database, disk, paging, queues, tally
 from engine.runs.data import AuditItem, Page
 from engine.runs.models import Attempt, FeedbackRequest, Run, SchedulerBeat, Timer, WorkerInstance, WorkflowDefinition
 
@@ -45,6 +46,7 @@ def metrics(actor: Actor) -> dict[str, Any]:
         "open_requests": FeedbackRequest.objects.filter(
             state=FeedbackRequest.OPEN, run__definition__in=visible
         ).count(),
+        "disk": _disk(),
         "runs": dict(
             Run.objects.filter(definition__in=visible).values_list("status").annotate(Count("pk")).order_by("status")
         ),
@@ -53,6 +55,11 @@ def metrics(actor: Actor) -> dict[str, Any]:
             for row in WorkerInstance.objects.filter(last_seen__gt=now - WORKER_FRESH).order_by("started_at")
         ],
     }
+
+
+def _disk() -> dict[str, Any]:
+    enough, words = disk.health()
+    return {"ok": enough, "detail": words}
 
 
 def figures(actor: Actor) -> dict[str, Any]:
@@ -64,6 +71,7 @@ def figures(actor: Actor) -> dict[str, Any]:
     workers = queues.fresh_workers().aggregate(n=Count("pk"), slots=Sum("slots"))
     oldest = waiting.filter(held=False, run__paused=False).aggregate(at=Min("created_at"))["at"]
     due = Timer.objects.filter(fired_at=None, due_at__lt=now).aggregate(at=Min("due_at"))["at"]
+    free = disk.free_percent()
     at_once: dict[str, Any] = {
         "runs": _counted(active, "status"),
         "queues": _counted(waiting, "queue"),
@@ -74,6 +82,7 @@ def figures(actor: Actor) -> dict[str, Any]:
         "open_requests": FeedbackRequest.objects.filter(state=FeedbackRequest.OPEN).count(),
         "outbox_age_seconds": (now - oldest).total_seconds() if oldest else 0.0,
         "timer_lag_seconds": (now - due).total_seconds() if due else 0.0,
+        "disk_free_ratio": math.nan if free is None else free / 100,
     }
     return {"now": at_once, "totals": tally.totals()}
 
