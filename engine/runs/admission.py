@@ -64,6 +64,16 @@ def admit() -> None:
     _attempts.pass_one(Attempt.objects.filter(state__in=Attempt.OPEN))
 
 
+def admit_child() -> None:
+    """Let a run start that another one waits for. Raises LimitExceeded: it is to wait, and its parent with it.
+
+    It belongs to work that was let in, so neither the number of active runs nor the disk keeps it out: a parent counts
+    itself while it waits, and parents alone could fill the engine and wait for ever. Open attempts become fewer whoever
+    waits.
+    """
+    _attempts.pass_one(Attempt.objects.filter(state__in=Attempt.OPEN))
+
+
 def forget() -> None:
     """Count anew at the next start; for tests, whose databases change behind this module's back."""
     _runs.forget()
