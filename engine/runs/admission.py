@@ -33,13 +33,16 @@ class _Gate:
         self._free = 0
         self._until = 0.0
 
-    def pass_one(self, rows: QuerySet[Any]) -> None:
+    def pass_one(self, *rows: QuerySet[Any]) -> None:
+        """`rows` are counted together."""
         limit = int(getattr(settings, self.setting, self.default))
         with self._lock:
             if self._free > 0 and time.monotonic() < self._until:
                 self._free -= 1
                 return
-        room = limit - rows[:limit].values("pk").count()
+        room = limit
+        for some in rows:
+            room -= some[:room].values("pk").count() if room else 0
         with self._lock:
             self._free, self._until = room // 10, time.monotonic() + _COUNT_EVERY
         if room <= 0:
@@ -61,7 +64,7 @@ def admit() -> None:
     """Let one more run start. Raises LimitExceeded, with `retry_after` in seconds."""
     disk.require_room()
     _runs.pass_one(Run.objects.filter(status__in=ACTIVE))
-    _attempts.pass_one(Attempt.objects.filter(state__in=Attempt.OPEN))
+    _attempts.pass_one(*_open_attempts())
 
 
 def admit_child() -> None:
@@ -71,7 +74,12 @@ def admit_child() -> None:
     itself while it waits, and parents alone could fill the engine and wait for ever. Open attempts become fewer whoever
     waits.
     """
-    _attempts.pass_one(Attempt.objects.filter(state__in=Attempt.OPEN))
+    _attempts.pass_one(*_open_attempts())
+
+
+def _open_attempts() -> list[QuerySet[Attempt]]:
+    # One query each: either state has its index, both together are looked for through the whole history.
+    return [Attempt.objects.filter(state=state) for state in Attempt.OPEN]
 
 
 def forget() -> None:

@@ -13,11 +13,12 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from engine.runs import api, retention, tally
-from engine.runs.models import Attempt, WorkflowDefinition, WorkflowTotal
 from engine.runs.models import Run as RunRow
+from engine.runs.models import WorkflowDefinition, WorkflowTotal
 from tests.access.people import person
 
 from .driver import Driver, Run, document, task
+from .history import add_history, plan
 
 TWO = document([task("a"), task("b")], ["a>b"], defaults={"max_retries": 0})
 
@@ -97,33 +98,9 @@ def test_the_figures_read_no_history(driver: Driver, busy: Run) -> None:
     with CaptureQueriesContext(connection) as asked:
         figures(driver)
     with transaction.atomic():
-        _add_history(runs=5_000, each=10)
-        plans = [_plan(query["sql"]) for query in asked if query["sql"].startswith("SELECT")]
+        add_history(runs=5_000, each=10)
+        plans = [plan(query["sql"]) for query in asked if query["sql"].startswith("SELECT")]
         transaction.set_rollback(True)
-    assert any("engine_attempt" in plan for plan in plans)
-    scans = [plan for plan in plans if "Seq Scan on engine_run " in plan or "Seq Scan on engine_attempt" in plan]
+    assert any("engine_attempt" in found for found in plans)
+    scans = [found for found in plans if "Seq Scan on engine_run " in found or "Seq Scan on engine_attempt" in found]
     assert not scans, "\n\n".join(scans)
-
-
-def _add_history(runs: int, each: int) -> None:
-    """Copies of runs that have ended and are counted, with attempts of their own."""
-    run = ", ".join(f.column for f in RunRow._meta.concrete_fields if f.column not in ("id", "public_id"))
-    attempt = ", ".join(f.column for f in Attempt._meta.concrete_fields if f.column not in ("id", "run_id", "number"))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO engine_run (public_id, {run}) SELECT gen_random_uuid(), {run} FROM "
-            f"(SELECT * FROM engine_run WHERE counted ORDER BY id LIMIT 1) AS old, generate_series(1, {runs})"
-        )
-        cursor.execute(
-            f"INSERT INTO engine_attempt (run_id, number, {attempt}) "
-            f"SELECT ended.id, 100 + row_number() OVER (), {attempt} FROM "
-            f"(SELECT {attempt} FROM engine_attempt WHERE state = 'ok' ORDER BY id LIMIT 1) AS old, "
-            f"(SELECT id FROM engine_run WHERE counted) AS ended, generate_series(1, {each})"
-        )
-        cursor.execute("ANALYZE engine_run, engine_attempt")
-
-
-def _plan(sql: str) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("EXPLAIN " + sql)
-        return sql + "\n" + "\n".join(row[0] for row in cursor.fetchall())
