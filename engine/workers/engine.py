@@ -97,7 +97,7 @@ class Engine:
 
     def _reap(self) -> int:
         overdue = leases.overdue()
-        return sum(_each(leases.reap, overdue)) if overdue and self.clock.may_reap() else 0
+        return sum(_each(leases.reap, overdue)) if overdue and self.clock.is_steady() else 0
 
     def _forget(self, now: float) -> int:
         """Trim some runs; when none is left, or another engine is at it, sweep the rest and be quiet for an hour."""
