@@ -76,8 +76,8 @@ def refusal(request: HttpRequest, refused: EngineError) -> HttpResponse:
     status = getattr(refused, "status", 400)
     context = {"status": status, "title": TITLES.get(status, "That did not work"), "detail": str(refused)}
     answer = render(request, "refused.html", context, status=status)
-    if status == 429:
-        answer["Retry-After"] = str(getattr(refused, "details", {}).get("retry_after", 1))
+    if isinstance(refused, LimitExceeded):
+        answer["Retry-After"] = str(refused.details.get("retry_after", 1))
     return answer
 
 

@@ -126,6 +126,15 @@ def folder(name: str, default: Path) -> Path:
     return path
 
 
+def existing(name: str, default: list[Path]) -> list[Path]:
+    """A comma-separated list of folders, which must be there."""
+    found = [Path(part) for part in names(name, "")]
+    missing = [path for path in found if not path.is_dir()]
+    if missing:
+        raise ImproperlyConfigured(f"{name}={str(missing[0])!r}: there is no such folder")
+    return found or default
+
+
 def secret_key(data_dir: Path) -> str:
     """SECRET_KEY, or the random key in the data folder that the first start writes for itself alone."""
     given = os.environ.get("SECRET_KEY", "")

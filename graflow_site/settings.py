@@ -158,6 +158,8 @@ GRAFLOW_RETENTION_DAYS = env.number("GRAFLOW_RETENTION_DAYS", 30, least=0, most=
 GRAFLOW_ARCHIVE_DIR = DATA_DIR / "archive"
 GRAFLOW_MAX_ACTIVE_RUNS = env.number("GRAFLOW_MAX_ACTIVE_RUNS", 10_000, least=1, most=10_000_000)
 GRAFLOW_MAX_OPEN_ATTEMPTS = env.number("GRAFLOW_MAX_OPEN_ATTEMPTS", 50_000, least=1, most=10_000_000)
+GRAFLOW_DISK_WARN_PERCENT = env.number("GRAFLOW_DISK_WARN_PERCENT", 10, least=0, most=99)
+GRAFLOW_DISK_REFUSE_PERCENT = env.number("GRAFLOW_DISK_REFUSE_PERCENT", 5, least=0, most=99)
 GRAFLOW_WORKERS = env.number("GRAFLOW_WORKERS", os.cpu_count() or 1, least=1, most=256)
 
 # --- Pages and files ----------------------------------------------------------------------------------------------
@@ -220,7 +222,9 @@ REST_FRAMEWORK = {
 
 DATABASE_URL = env.text("DATABASE_URL", _running.get("DATABASE_URL", "sqlite:///graflow.sqlite3"))
 DATABASES = {"default": env.database(DATABASE_URL, DATA_DIR)}
+_disk_folders = [DATA_DIR]
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    _disk_folders.append(Path(DATABASES["default"]["NAME"]).parent)
     DATABASES["default"]["OPTIONS"] = {
         # Transactions begin as writers: one that reads first and writes later fails at once when others write.
         "transaction_mode": "IMMEDIATE",
@@ -239,6 +243,8 @@ else:
         "options",
         "-c lock_timeout=5s -c statement_timeout=15s -c idle_in_transaction_session_timeout=10s -c plan_cache_mode=force_generic_plan",
     )
+
+GRAFLOW_DISK_FOLDERS = env.existing("GRAFLOW_DISK_FOLDERS", _disk_folders)
 
 # --- Redis: the wire to the workers, hints to browsers, rates ------------------------------------------------------
 
@@ -261,7 +267,6 @@ CACHES = {
     }
 }
 
-CELERY_IMPORTS = ["engine.workers.jobs"]
 CELERY_IMPORTS = ["engine.workers.jobs"]
 CELERY_BROKER_URL = env.celery_broker(REDIS_URL)
 CELERY_RESULT_BACKEND = None

@@ -6,9 +6,10 @@ Nothing is refused here; `compile` has found every problem before, or looks at t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from engine.core.cycle import find_loops
+from engine.core.cycle import Loops, find_loops
 from engine.core.definition import Group
 from engine.core.plain import plain_tasks
 from engine.core.plan import Plan, PlanEdge, PlanGroup, PlanTask
@@ -34,35 +35,9 @@ def assemble(
         loop_edges=[edge.index for edge in expanded if edge.heads],
     )
     final = [_ruled(edge, tasks) if edge.loop is not None else edge for edge in loops.edges]
-    out: dict[str, list[int]] = {}
-    inputs: dict[str, list[int]] = {}
-    closes: dict[str, list[int]] = {}
-    for edge in final:
-        if edge.loop is not None:
-            closes.setdefault(edge.source, []).append(edge.index)
-        else:
-            out.setdefault(edge.source, []).append(edge.index)
-            inputs.setdefault(edge.target, []).append(edge.index)
-    member_of: dict[str, list[str]] = {}
-    for group_id, names in members.items():
-        for member in names:
-            member_of.setdefault(member, []).append(group_id)
-    placed = {
-        task_id: _placed(task, out, inputs, closes, member_of, loops.containing.get(task_id, ()))
-        for task_id, task in tasks.items()
-    }
-    plan_groups = {
-        group.id: PlanGroup(
-            id=group.id,
-            members=members[group.id],
-            policy=group.policy,
-            out=tuple(out.get(group.id, ())),
-            closes=tuple(closes.get(group.id, ())),
-            leaves=loops.member_leaves.get(group.id, {}),
-            loops=loops.containing.get(group.id, ()),
-        )
-        for group in groups.values()
-    }
+    ends = _Ends.of(final, members)
+    placed = {task_id: ends.placed(task, loops.containing.get(task_id, ())) for task_id, task in tasks.items()}
+    plan_groups = {group.id: ends.grouped(group, loops) for group in groups.values()}
     return Plan(
         name=name,
         tasks=placed,
@@ -83,19 +58,44 @@ def assemble(
     )
 
 
-def _placed(
-    task: PlanTask, out: dict[str, list[int]], inputs: dict[str, list[int]], closes: dict[str, list[int]],
-    member_of: dict[str, list[str]], loops: tuple[int, ...],
-) -> PlanTask:  # fmt: skip
-    values = {name: getattr(task, name) for name in PlanTask.__slots__}
-    values |= {
-        "out": tuple(out.get(task.id, ())),
-        "inputs": tuple(inputs.get(task.id, ())),
-        "closes": tuple(closes.get(task.id, ())),
-        "groups": tuple(member_of.get(task.id, ())),
-        "loops": loops,
-    }
-    return PlanTask(**values)
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """By task or group: the edges that leave it, lead to it and close a loop from it, and the groups it is a member of."""
+
+    out: dict[str, list[int]]
+    inputs: dict[str, list[int]]
+    closes: dict[str, list[int]]
+    groups: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, edges: Sequence[PlanEdge], members: Mapping[str, tuple[str, ...]]) -> _Ends:
+        ends = cls({}, {}, {}, {})
+        for edge in edges:
+            if edge.loop is not None:
+                ends.closes.setdefault(edge.source, []).append(edge.index)
+            else:
+                ends.out.setdefault(edge.source, []).append(edge.index)
+                ends.inputs.setdefault(edge.target, []).append(edge.index)
+        for group_id, names in members.items():
+            for member in names:
+                ends.groups.setdefault(member, []).append(group_id)
+        return ends
+
+    def placed(self, task: PlanTask, loops: tuple[int, ...]) -> PlanTask:
+        values = {name: getattr(task, name) for name in PlanTask.__slots__}
+        values |= {name: tuple(getattr(self, name).get(task.id, ())) for name in ("out", "inputs", "closes", "groups")}
+        return PlanTask(**values | {"loops": loops})
+
+    def grouped(self, group: Group, loops: Loops) -> PlanGroup:
+        return PlanGroup(
+            id=group.id,
+            members=tuple(group.members),
+            policy=group.policy,
+            out=tuple(self.out.get(group.id, ())),
+            closes=tuple(self.closes.get(group.id, ())),
+            leaves=loops.member_leaves.get(group.id, {}),
+            loops=loops.containing.get(group.id, ()),
+        )
 
 
 def _expand_groups(edges: Sequence[tuple[PlanEdge, bool]], members: Mapping[str, tuple[str, ...]]) -> list[PlanEdge]:

@@ -253,4 +253,12 @@ class InvalidInput(RequestError):
 
 
 class LimitExceeded(RequestError):
+    """Not now: `details["retry_after"]` says in how many seconds."""
+
     code, status = "limit_exceeded", 429
+
+
+class OutOfSpace(LimitExceeded):
+    """The disk is nearly full."""
+
+    code, status = "disk_full", 503

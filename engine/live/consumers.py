@@ -267,8 +267,10 @@ class InboxSocket(Socket):
         self.hub.listen(hubs.INBOX_TOPIC, self._hint)
         count: int | None = None
         while True:
-            changed, self._changed = list(self._changed), {}
+            hinted, self._changed = list(self._changed), {}
             self._wake.clear()
+            # A hint tells every socket of every request, whoever may see it.
+            changed = await database_sync_to_async(api.visible_feedback)(self.user, hinted) if hinted else []
             newest = await database_sync_to_async(api.count_open_feedback)(self.user)
             if newest != count or changed:
                 count = newest

@@ -1,88 +1,96 @@
-"""What starts a workflow without a person at hand, over HTTP: its schedules and triggers."""
+"""What starts a workflow without a person at hand, over HTTP: its schedules and triggers, by the same two views."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 
 from engine.rest import shapes
 from engine.rest.base import ApiView, body, idempotency_key, shown
 from engine.rest.openapi import IDEMPOTENCY, answers
 from engine.runs import api
 
-
-class Schedules(ApiView):
-    @extend_schema(operation_id="list_schedules", responses=answers(shapes.listed(shapes.ScheduleShape)))
-    def get(self, request: Request, workflow: str) -> Response:
-        found = api.list_schedules(request.user, workflow)
-        return Response({"results": [shown(item) for item in found], "next": None})
-
-    @extend_schema(
-        operation_id="create_schedule",
-        parameters=[IDEMPOTENCY],
-        request=shapes.ScheduleBody,
-        responses=answers(shapes.ScheduleShape, status=201, refuses=(409, 422)),
-    )
-    def post(self, request: Request, workflow: str) -> Response:
-        values = body(request, shapes.ScheduleBody)
-        made = api.create_schedule(request.user, workflow, **values, idempotency_key=idempotency_key(request))
-        return Response(shown(made), status=201)
+_Calls = Callable[..., Any]
 
 
-class Schedule(ApiView):
-    @extend_schema(operation_id="get_schedule", responses=answers(shapes.ScheduleShape))
-    def get(self, request: Request, workflow: str, schedule: str) -> Response:
-        return Response(shown(api.get_schedule(request.user, workflow, schedule)))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """One way to start: what the site calls it, what a body and an answer hold, and who does what is asked."""
 
-    @extend_schema(
-        operation_id="change_schedule",
-        request=shapes.ScheduleChange,
-        responses=answers(shapes.ScheduleShape, refuses=(409, 422)),
-    )
-    def patch(self, request: Request, workflow: str, schedule: str) -> Response:
-        values = body(request, shapes.ScheduleChange)
-        return Response(shown(api.change_schedule(request.user, workflow, schedule, **values)))
-
-    @extend_schema(operation_id="delete_schedule", responses=answers(None, status=204))
-    def delete(self, request: Request, workflow: str, schedule: str) -> Response:
-        api.delete_schedule(request.user, workflow, schedule)
-        return Response(status=204)
+    name: str
+    shape: type[Serializer[Any]]
+    body: type[Serializer[Any]]
+    change: type[Serializer[Any]]
+    change_refuses: tuple[int, ...]
+    lists: _Calls
+    creates: _Calls
+    gets: _Calls
+    changes: _Calls
+    deletes: _Calls
 
 
-class Triggers(ApiView):
-    @extend_schema(operation_id="list_triggers", responses=answers(shapes.listed(shapes.TriggerShape)))
-    def get(self, request: Request, workflow: str) -> Response:
-        found = api.list_triggers(request.user, workflow)
-        return Response({"results": [shown(item) for item in found], "next": None})
+def _all_of(kind: _Kind) -> type[ApiView]:
+    class All(ApiView):
+        @extend_schema(operation_id=f"list_{kind.name}s", responses=answers(shapes.listed(kind.shape)))
+        def get(self, request: Request, workflow: str) -> Response:
+            found = kind.lists(request.user, workflow)
+            return Response({"results": [shown(item) for item in found], "next": None})
 
-    @extend_schema(
-        operation_id="create_trigger",
-        parameters=[IDEMPOTENCY],
-        request=shapes.TriggerBody,
-        responses=answers(shapes.TriggerShape, status=201, refuses=(409, 422)),
-    )
-    def post(self, request: Request, workflow: str) -> Response:
-        values = body(request, shapes.TriggerBody)
-        made = api.create_trigger(request.user, workflow, **values, idempotency_key=idempotency_key(request))
-        return Response(shown(made), status=201)
+        @extend_schema(
+            operation_id=f"create_{kind.name}",
+            parameters=[IDEMPOTENCY],
+            request=kind.body,
+            responses=answers(kind.shape, status=201, refuses=(409, 422)),
+        )
+        def post(self, request: Request, workflow: str) -> Response:
+            values = body(request, kind.body)
+            made = kind.creates(request.user, workflow, **values, idempotency_key=idempotency_key(request))
+            return Response(shown(made), status=201)
+
+    return All
 
 
-class Trigger(ApiView):
-    @extend_schema(operation_id="get_trigger", responses=answers(shapes.TriggerShape))
-    def get(self, request: Request, workflow: str, trigger: str) -> Response:
-        return Response(shown(api.get_trigger(request.user, workflow, trigger)))
+def _one_of(kind: _Kind) -> type[ApiView]:
+    """Its address names the one by `kind.name`."""
 
-    @extend_schema(
-        operation_id="change_trigger",
-        request=shapes.TriggerChange,
-        responses=answers(shapes.TriggerShape, refuses=(422,)),
-    )
-    def patch(self, request: Request, workflow: str, trigger: str) -> Response:
-        values = body(request, shapes.TriggerChange)
-        return Response(shown(api.change_trigger(request.user, workflow, trigger, **values)))
+    class One(ApiView):
+        @extend_schema(operation_id=f"get_{kind.name}", responses=answers(kind.shape))
+        def get(self, request: Request, workflow: str, **which: str) -> Response:
+            return Response(shown(kind.gets(request.user, workflow, which[kind.name])))
 
-    @extend_schema(operation_id="delete_trigger", responses=answers(None, status=204))
-    def delete(self, request: Request, workflow: str, trigger: str) -> Response:
-        api.delete_trigger(request.user, workflow, trigger)
-        return Response(status=204)
+        @extend_schema(
+            operation_id=f"change_{kind.name}",
+            request=kind.change,
+            responses=answers(kind.shape, refuses=kind.change_refuses),
+        )
+        def patch(self, request: Request, workflow: str, **which: str) -> Response:
+            values = body(request, kind.change)
+            return Response(shown(kind.changes(request.user, workflow, which[kind.name], **values)))
+
+        @extend_schema(operation_id=f"delete_{kind.name}", responses=answers(None, status=204))
+        def delete(self, request: Request, workflow: str, **which: str) -> Response:
+            kind.deletes(request.user, workflow, which[kind.name])
+            return Response(status=204)
+
+    return One
+
+
+_schedule = _Kind(
+    name="schedule", shape=shapes.ScheduleShape, body=shapes.ScheduleBody, change=shapes.ScheduleChange,
+    change_refuses=(409, 422), lists=api.list_schedules, creates=api.create_schedule, gets=api.get_schedule,
+    changes=api.change_schedule, deletes=api.delete_schedule,
+)  # fmt: skip
+_trigger = _Kind(
+    name="trigger", shape=shapes.TriggerShape, body=shapes.TriggerBody, change=shapes.TriggerChange,
+    change_refuses=(422,), lists=api.list_triggers, creates=api.create_trigger, gets=api.get_trigger,
+    changes=api.change_trigger, deletes=api.delete_trigger,
+)  # fmt: skip
+
+Schedules, Schedule = _all_of(_schedule), _one_of(_schedule)
+Triggers, Trigger = _all_of(_trigger), _one_of(_trigger)

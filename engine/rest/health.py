@@ -21,11 +21,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from engine.runs import api
+from engine.runs import api, disk
 
 log = logging.getLogger(__name__)
 
-PARTS = ("database", "broker", "workers", "scheduler")
+PARTS = ("database", "broker", "workers", "scheduler", "disk")
 _BROKER_SECONDS = 0.5
 _FRESH_SECONDS = 1.0  # anybody may ask, so many askers share one look
 
@@ -64,7 +64,7 @@ def _look() -> dict[str, dict[str, Any]]:
     except Exception as down:  # the page must answer whatever is broken; the log has the reason
         log.warning("health: the database does not answer: %s", down)
         known = {"database": (False, "does not answer")}
-    known = {"broker": _broker(), **known}
+    known = {"broker": _broker(), "disk": disk.health(), **known}
     return {name: _part(known.get(name)) for name in PARTS}
 
 

@@ -19,6 +19,7 @@ REFUSALS = {
     412: "Somebody saved meanwhile.",
     422: "Understood, but fields are wrong; `errors` names them.",
     429: "Too often; `Retry-After` says when.",
+    503: "Not now, for the disk is nearly full; `Retry-After` says when to come back.",
 }
 
 

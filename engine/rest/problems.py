@@ -18,7 +18,7 @@ from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from engine.core.errors import DefinitionError, EngineError, IllegalTransition, RequestError, UnknownTask
+from engine.core.errors import DefinitionError, EngineError, IllegalTransition, LimitExceeded, RequestError, UnknownTask
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def response(status: int, detail: str = "", **members: Any) -> JsonResponse:
 def _refusal(exc: RequestError) -> tuple[dict[str, Any], dict[str, str]]:
     details = dict(exc.details)
     errors = details.pop("errors", None)
-    headers = {"Retry-After": str(details.get("retry_after", 1))} if exc.status == 429 else {}
+    headers = {"Retry-After": str(details.get("retry_after", 1))} if isinstance(exc, LimitExceeded) else {}
     return problem(exc.status, str(exc), code=exc.code, errors=errors, extra=details), headers
 
 

@@ -72,6 +72,7 @@ _SINGLE = {
     "engines": "Living engine processes.",
     "open_requests": "Questions that wait for people.",
     "outbox_age_seconds": "How long the oldest attempt has waited to be begun.",
+    "disk_free_ratio": "The free part of the fullest disk this site writes to.",
     "timer_lag_seconds": "How long the most overdue timer has been due.",
 }
 

@@ -56,7 +56,7 @@ class Runs(ApiView):
         operation_id="start_run",
         parameters=[IDEMPOTENCY],
         request=shapes.RunStart,
-        responses=answers(shapes.RunShape, status=201, refuses=(409, 422)),
+        responses=answers(shapes.RunShape, status=201, refuses=(409, 422, 503)),
     )
     def post(self, request: Request) -> Response:
         values = body(request, shapes.RunStart)
@@ -121,7 +121,7 @@ class RunRetry(ApiView):
     @extend_schema(
         operation_id="retry_run",
         request=shapes.RetryBody,
-        responses=answers(shapes.RunShape, refuses=(409, 422)),
+        responses=answers(shapes.RunShape, refuses=(409, 422, 503)),
     )
     def post(self, request: Request, run: str) -> Response:
         values = body(request, shapes.RetryBody)

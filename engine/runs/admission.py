@@ -1,4 +1,4 @@
-"""Backpressure at the door: a start that would overfill the engine is refused with the time to come back.
+"""Backpressure at the door: a start that would overfill the engine or the disk is refused with the time to come back.
 
 Counted over partial indexes that hold only what is open, never over history, and only as far as the limit.
 """
@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from engine.core.errors import LimitExceeded
+from engine.runs import disk
 from engine.runs.models import Attempt, Run
 
 ACTIVE = ("pending", "running", "paused", "stopping")
@@ -32,13 +33,16 @@ class _Gate:
         self._free = 0
         self._until = 0.0
 
-    def pass_one(self, rows: QuerySet[Any]) -> None:
+    def pass_one(self, *rows: QuerySet[Any]) -> None:
+        """`rows` are counted together."""
         limit = int(getattr(settings, self.setting, self.default))
         with self._lock:
             if self._free > 0 and time.monotonic() < self._until:
                 self._free -= 1
                 return
-        room = limit - rows[:limit].values("pk").count()
+        room = limit
+        for some in rows:
+            room -= some[:room].values("pk").count() if room else 0
         with self._lock:
             self._free, self._until = room // 10, time.monotonic() + _COUNT_EVERY
         if room <= 0:
@@ -58,8 +62,24 @@ _attempts = _Gate("GRAFLOW_MAX_OPEN_ATTEMPTS", MAX_OPEN_ATTEMPTS, "open attempts
 
 def admit() -> None:
     """Let one more run start. Raises LimitExceeded, with `retry_after` in seconds."""
+    disk.require_room()
     _runs.pass_one(Run.objects.filter(status__in=ACTIVE))
-    _attempts.pass_one(Attempt.objects.filter(state__in=Attempt.OPEN))
+    _attempts.pass_one(*_open_attempts())
+
+
+def admit_child() -> None:
+    """Let a run start that another one waits for. Raises LimitExceeded: it is to wait, and its parent with it.
+
+    It belongs to work that was let in, so neither the number of active runs nor the disk keeps it out: a parent counts
+    itself while it waits, and parents alone could fill the engine and wait for ever. Open attempts become fewer whoever
+    waits.
+    """
+    _attempts.pass_one(*_open_attempts())
+
+
+def _open_attempts() -> list[QuerySet[Attempt]]:
+    # One query each: either state has its index, both together are looked for through the whole history.
+    return [Attempt.objects.filter(state=state) for state in Attempt.OPEN]
 
 
 def forget() -> None:

@@ -5,7 +5,7 @@ something, and gives values of `engine.runs.data`. Refusals are the errors of `e
 """
 
 from engine.runs.control import pause_run, resume_run, retry_run, start, start_run, stop_run, stop_workflow
-from engine.runs.inbox import answer_feedback, count_open_feedback, get_feedback, list_feedback
+from engine.runs.inbox import answer_feedback, count_open_feedback, get_feedback, list_feedback, visible_feedback
 from engine.runs.insight import audit, figures, health, metrics
 from engine.runs.reading import events_after, get_run, list_runs, run_status, task_detail, workflow_status
 from engine.runs.schedules import (
@@ -43,5 +43,6 @@ __all__ = [
     "delete_trigger", "events_after", "figures", "get_feedback", "get_run", "get_schedule", "get_trigger", "get_version",
     "get_workflow", "health", "list_feedback", "list_runs", "list_schedules", "list_triggers", "list_unsent", "list_versions",
     "list_workflows", "metrics", "pause_run", "publish", "pull_trigger", "resume_run", "retry_run", "run_status",
-    "save_draft", "send_again", "start", "start_run", "stop_run", "stop_workflow", "task_detail", "validate", "workflow_status",
+    "save_draft", "send_again", "start", "start_run", "stop_run", "stop_workflow", "task_detail", "validate",
+    "visible_feedback", "workflow_status",
 ]  # fmt: skip

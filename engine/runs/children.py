@@ -14,14 +14,15 @@ from django.db import transaction
 from engine.access import SYSTEM, audit
 from engine.core import kinds
 from engine.core import news as n
-from engine.core.errors import EngineError, NotFound
+from engine.core.errors import EngineError, Forbidden, LimitExceeded, NotFound
 from engine.core.plan import Plan
 from engine.core.state import TaskStatus
-from engine.runs import database, deadlines, hooks, questions, values
+from engine.runs import admission, database, deadlines, hooks, questions, values
 from engine.runs.control import checked_inputs, version_of
 from engine.runs.ledger import Locked, Refused, Unit, begin, change, storable
 from engine.runs.models import Run, RunTask, WorkflowDefinition, WorkflowVersion
 from engine.runs.outgoing import ChildRun
+from engine.runs.outside import is_as_open
 from engine.runs.plans import plan_of
 from engine.runs.subruns import FAST_SECONDS
 
@@ -52,7 +53,7 @@ def follow(pk: int, skip_locked: bool = False) -> bool:
             return _report(row, skip_locked)
         if row is not None and row.state == ChildRun.STOPPING:
             return _stop(row, skip_locked)
-    except (Locked, Refused):
+    except (Locked, Refused, LimitExceeded):  # the engine process comes back to it
         pass
     return False
 
@@ -62,15 +63,20 @@ def _start(row: ChildRun) -> bool:
         mine = ChildRun.objects.filter(pk=row.pk)
         if mine.filter(state=ChildRun.ASKED).update(state=ChildRun.STARTED) != 1:
             return False
+        admission.admit_child()
+        parent = (
+            Run.objects.select_related("definition")
+            .defer("inputs", "counters", "definition__draft")
+            .get(pk=row.parent_id)
+        )
         try:
-            version = _chosen(row)
+            version = _chosen(row, parent.definition)
             plan = plan_of(version.pk)
             inputs = checked_inputs(plan, row.inputs)
         except EngineError as error:
             mine.update(state=ChildRun.ENDED, error=str(error), follow_after=database.in_seconds(FAST_SECONDS))
             transaction.on_commit(partial(hooks.follow_up, [row.pk]))
             return True
-        parent = Run.objects.defer("inputs", "counters").get(pk=row.parent_id)
         run = Run(
             definition_id=version.definition_id, version=version, inputs=inputs, counters={}, mode=parent.mode,
             priority=parent.priority, started_by_id=parent.started_by_id, created_at=database.now(),
@@ -96,10 +102,16 @@ def _begun(unit: Unit) -> None:
     unit.tell(n.RunStarted(unit.at))
 
 
-def _chosen(row: ChildRun) -> WorkflowVersion:
+def _chosen(row: ChildRun, parent: WorkflowDefinition) -> WorkflowVersion:
     definition = WorkflowDefinition.objects.filter(slug=row.workflow, archived_at=None).first()
     if definition is None:
         raise NotFound(f"There is no workflow {row.workflow!r} any more, or it is archived.")
+    # Asked when the parent was published, too; but groups change, and its result goes to whoever sees the parent.
+    if not is_as_open(definition, parent):
+        raise Forbidden(
+            "It is restricted to groups by now, and not to all who may start "
+            f"{parent.slug!r}. Open it to their groups, or restrict {parent.slug!r} to its own."
+        )
     return version_of(definition, row.version)
 
 

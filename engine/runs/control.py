@@ -50,7 +50,7 @@ def start(
     `deadline` are the seconds it may take, instead of the workflow's own. A second start of the workflow with
     the same `business_key` gives the first run, for ever; one with the same `idempotency_key` for 24 hours, within
     the same `scope` of keys. Raises Conflict when nothing is published, InvalidInput for inputs that do not fit,
-    LimitExceeded when the engine is full.
+    LimitExceeded when the engine or the disk is full.
     """
     if mode not in MODES:
         raise InvalidInput(f"mode={mode!r} is unknown; use one of: {', '.join(MODES)}.")

@@ -111,6 +111,25 @@ def only_engine() -> Iterator[bool]:
         os.close(handle)
 
 
+RETENTION = 0x6772_6166_0001
+"""A name for `alone`, which all programs in the same PostgreSQL database share."""
+
+
+def alone(subject: int, work: Callable[[], int]) -> int:
+    """Do something that only one process of all hosts does at a time; 0 when another one is at it.
+
+    On PostgreSQL it is one transaction, whose end gives the lock back: one of the session would stay behind at pgbouncer.
+    A SQLite file has one engine process anyway.
+    """
+    if not on_postgresql():
+        return work()
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [subject])
+            is_free: bool = cursor.fetchone()[0]
+        return work() if is_free else 0
+
+
 def say_alive(process: str) -> None:
     """On SQLite: hold a lock that the system gives back when this process and its children are gone."""
     path = None if on_postgresql() else _lock_path(f".{process}")

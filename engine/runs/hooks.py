@@ -25,7 +25,10 @@ class DispatchMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
-    """The run has events up to `seq`. `feedback`: ids of requests that were opened, decided or closed."""
+    """The run has events up to `seq`. `feedback`: ids of requests that were opened, decided or closed.
+
+    Says nothing about who may see them: whoever passes it on to people asks that first.
+    """
 
     run: str
     seq: int

@@ -73,6 +73,15 @@ def count_open_feedback(actor: Actor) -> int:
     return _assigned(waiting, actor, "me").count()
 
 
+def visible_feedback(actor: Actor, feedback: list[str]) -> list[str]:
+    """Those of these ids whose questions this person may see."""
+    if not feedback or not policy.can(actor, "feedback.view"):
+        return []
+    seen = policy.for_user(actor, FeedbackRequest.objects.filter(public_id__in=feedback))
+    known = {str(public_id) for public_id in seen.values_list("public_id", flat=True)}
+    return [one for one in feedback if one in known]
+
+
 def answer_feedback(
     actor: Actor,
     feedback: str,

@@ -2,57 +2,86 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Max, Min, Q, Sum
+from django.db.models import Count, Max, Min, Sum
 
 from engine.access import Actor, policy
 from engine.access.models import AuditEntry
 from engine.core.state import FINAL_RUN_STATUSES
-from engine.runs import database, paging, queues, tally
+from engine.runs import database, disk, paging, queues, tally
 from engine.runs.data import AuditItem, Page
 from engine.runs.models import Attempt, FeedbackRequest, Run, SchedulerBeat, Timer, WorkerInstance, WorkflowDefinition
 
 WORKER_FRESH = timedelta(seconds=20)
 SCHEDULER_FRESH = timedelta(seconds=10)
+FAILED = (Attempt.ERROR, Attempt.LOST)
 
 
 def metrics(actor: Actor) -> dict[str, Any]:
     """Executions, queue, workers and runs. Times are in seconds; `uptime` is the engine process's."""
     policy.require(actor, "monitor.view")
     now = database.now()
-    visible = policy.for_user(actor, WorkflowDefinition.objects.all())
-    seen = Attempt.objects.filter(run__definition__in=visible)
-    ended = seen.filter(started_at__isnull=False, ended_at__isnull=False)
-    took = ExpressionWrapper(F("ended_at") - F("started_at"), output_field=DurationField())
-    worked, failed = Q(state=Attempt.OK), Q(state__in=(Attempt.ERROR, Attempt.LOST))
-    figures = {
-        "tasks_executed": Count("pk", filter=worked), "tasks_failed": Count("pk", filter=failed),
-        "average": Avg(took, filter=worked | failed),
-    }  # fmt: skip
-    whole = ended.aggregate(**figures)
-    by_workflow: Any = ended.values(slug=F("run__definition__slug")).annotate(**figures).order_by("slug")
+    slugs = dict(policy.for_user(actor, WorkflowDefinition.objects.all()).values_list("pk", "slug"))
+    whole, by_workflow = _Work(), {slug: _Work() for slug in sorted(slugs.values())}
+    runs: Counter[str] = Counter()
+    for (definition, name, label), value in tally.by_workflow().items():
+        if definition not in slugs:
+            continue
+        if name == tally.RUNS:
+            runs[label] += int(value)
+        for work in (whole, by_workflow[slugs[definition]]):
+            work.add(name, label, value)
+    attempts = policy.for_user(actor, Attempt.objects.all())
     fresh = SchedulerBeat.objects.filter(last_seen__gt=now - SCHEDULER_FRESH)
     since = fresh.aggregate(since=Min("started_at"))["since"]
+    asked = policy.for_user(actor, FeedbackRequest.objects.filter(state=FeedbackRequest.OPEN))
     return {
-        **_shown(whole),
+        **whole.shown(),
         "uptime": (now - since).total_seconds() if since else 0.0,
-        "by_workflow": {row["slug"]: _shown(row) for row in by_workflow},
-        "queue_depth": seen.filter(state=Attempt.DISPATCHED).count(),
-        "running": seen.filter(state=Attempt.CLAIMED).count(),
-        "open_requests": FeedbackRequest.objects.filter(
-            state=FeedbackRequest.OPEN, run__definition__in=visible
-        ).count(),
-        "runs": dict(
-            Run.objects.filter(definition__in=visible).values_list("status").annotate(Count("pk")).order_by("status")
-        ),
+        "by_workflow": {slug: work.shown() for slug, work in by_workflow.items() if work.ended},
+        "queue_depth": attempts.filter(state=Attempt.DISPATCHED).count(),
+        "running": attempts.filter(state=Attempt.CLAIMED).count(),
+        "open_requests": asked.count(),
+        "disk": _disk(),
+        "runs": dict(sorted(runs.items())),
         "workers": [
             {"name": f"{row.host}/{row.pid}", "slots": row.slots, "draining": row.draining}
             for row in WorkerInstance.objects.filter(last_seen__gt=now - WORKER_FRESH).order_by("started_at")
         ],
     }
+
+
+@dataclass(slots=True)
+class _Work:
+    """Executions added up: how many ended in any way, worked and failed, and the seconds of the latter two."""
+
+    ended: int = 0
+    worked: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+
+    def add(self, name: str, label: str, value: float) -> None:
+        if name == tally.EXECUTIONS:
+            self.ended += int(value)
+            self.worked += int(value) if label == Attempt.OK else 0
+            self.failed += int(value) if label in FAILED else 0
+        elif name == tally.EXECUTION_SECONDS and label in (Attempt.OK, *FAILED):
+            self.seconds += value
+
+    def shown(self) -> dict[str, Any]:
+        average = self.seconds / max(1, self.worked + self.failed)
+        return {"tasks_executed": self.worked, "tasks_failed": self.failed, "average_execution_time": average}
+
+
+def _disk() -> dict[str, Any]:
+    enough, words = disk.health()
+    return {"ok": enough, "detail": words}
 
 
 def figures(actor: Actor) -> dict[str, Any]:
@@ -64,6 +93,7 @@ def figures(actor: Actor) -> dict[str, Any]:
     workers = queues.fresh_workers().aggregate(n=Count("pk"), slots=Sum("slots"))
     oldest = waiting.filter(held=False, run__paused=False).aggregate(at=Min("created_at"))["at"]
     due = Timer.objects.filter(fired_at=None, due_at__lt=now).aggregate(at=Min("due_at"))["at"]
+    free = disk.free_percent()
     at_once: dict[str, Any] = {
         "runs": _counted(active, "status"),
         "queues": _counted(waiting, "queue"),
@@ -74,20 +104,13 @@ def figures(actor: Actor) -> dict[str, Any]:
         "open_requests": FeedbackRequest.objects.filter(state=FeedbackRequest.OPEN).count(),
         "outbox_age_seconds": (now - oldest).total_seconds() if oldest else 0.0,
         "timer_lag_seconds": (now - due).total_seconds() if due else 0.0,
+        "disk_free_ratio": math.nan if free is None else free / 100,
     }
     return {"now": at_once, "totals": tally.totals()}
 
 
 def _counted(rows: Any, column: str) -> dict[str, float]:
     return dict(rows.order_by(column).values_list(column).annotate(Count("pk")))
-
-
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    average = row["average"]
-    return {
-        "tasks_executed": row["tasks_executed"], "tasks_failed": row["tasks_failed"],
-        "average_execution_time": average.total_seconds() if average else 0.0,
-    }  # fmt: skip
 
 
 def health() -> dict[str, tuple[bool, str]]:

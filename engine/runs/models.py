@@ -22,6 +22,8 @@ from engine.runs import outgoing  # noqa: F401  tables of the same app, in a mod
 from engine.runs.automatic import WorkflowSchedule as WorkflowSchedule
 from engine.runs.automatic import WorkflowTrigger as WorkflowTrigger
 from engine.runs.fields import JsonText
+from engine.runs.totals import Total as Total
+from engine.runs.totals import WorkflowTotal as WorkflowTotal
 
 CASCADE, PROTECT, SET_NULL = models.CASCADE, models.PROTECT, models.SET_NULL
 
@@ -233,6 +235,8 @@ class Attempt(models.Model):
 
     `reserved` are those their `job`'s worker may carry out after what it has claimed; their tasks are still blocked.
     """
+
+    workflow_path: ClassVar = "run__definition"
 
     DISPATCHED, CLAIMED, OK, ERROR = "dispatched", "claimed", "ok", "error"
     SUSPENDED, LOST, RELEASED, CANCELLED = "suspended", "lost", "released", "cancelled"
@@ -455,20 +459,6 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.key}"
-
-
-class Total(models.Model):
-    """A figure that only grows; see `tally`."""
-
-    name = models.CharField(max_length=40)
-    label = models.CharField(max_length=40, default="", blank=True)
-    value = models.FloatField(default=0.0)
-
-    class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["name", "label"], name="engine_total_name")]
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.label}: {self.value:g}"
 
 
 class WorkerInstance(models.Model):

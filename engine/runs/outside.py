@@ -24,12 +24,12 @@ def _wrong_workflow(actor: Actor, parent: WorkflowDefinition | None, slug: str, 
         return "has no published version; publish it first"
     if version is not None and not WorkflowVersion.objects.filter(definition=row, number=version).exists():
         return f"has no version {version}; its latest is {row.latest_version}"
-    if parent is not None and not _is_as_open(row, parent):
+    if parent is not None and not is_as_open(row, parent):
         return "is restricted to groups, and not to all who may start this workflow; open it to their groups"
     return None
 
 
-def _is_as_open(row: WorkflowDefinition, parent: WorkflowDefinition) -> bool:
+def is_as_open(row: WorkflowDefinition, parent: WorkflowDefinition) -> bool:
     """Whether everybody to whom `parent` is open sees `row` as well: who starts one starts the other."""
     theirs = set(row.allowed_groups.values_list("pk", flat=True))
     ours = set(parent.allowed_groups.values_list("pk", flat=True))

@@ -5,6 +5,7 @@ Work in a queue nobody listens to stays in the database: on the wire it would ta
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from django.db.models import QuerySet
 from engine.core import registry
 from engine.runs import database
 from engine.runs.attempts import DEFAULT_QUEUE
+from engine.runs.hooks import DispatchMessage
 from engine.runs.models import Attempt, Timer, WorkerInstance
 
 FRESH = timedelta(seconds=20)
@@ -40,6 +42,29 @@ def listened() -> set[str] | None:
     """Queues with a living worker; None while there is no worker at all, and whoever comes first decides."""
     found = list(fresh_workers().values_list("queues", flat=True))
     return {name for names in found for name in (names or DEFAULT_QUEUE).split(",")} if found else None
+
+
+def heard(messages: list[DispatchMessage]) -> list[DispatchMessage]:
+    """Those that somebody listens for, by a look that is at most a few seconds old.
+
+    The others stay with the engine process, which asks anew: a worker that has just come waits that long for them.
+    """
+    global _last
+    looked, found = _last
+    if not looked or time.monotonic() - looked > _LOOK_SECONDS:
+        found = listened()
+        _last = (time.monotonic(), found)
+    return messages if found is None else [message for message in messages if message.queue in found]
+
+
+_LOOK_SECONDS = 5.0
+_last: tuple[float, set[str] | None] = (0.0, None)
+
+
+def forget() -> None:
+    """Look anew at the next message; for tests, whose workers come and go at once."""
+    global _last
+    _last = (0.0, None)
 
 
 def complaints() -> list[str]:

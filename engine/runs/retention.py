@@ -1,8 +1,8 @@
 """What is forgotten, and when: the histories of runs that ended long ago, blobs nobody refers to, old idempotency keys.
 
 A history is written to a file before it leaves the database. Runs, tasks with their results, questions with their
-decisions and the audit log stay. Everything goes in steps of at most a thousand rows, each a transaction of its own,
-so that any number of processes may do this and die in the middle of it.
+decisions and the audit log stay. Any number of processes may call this and die in the middle of it: one of them does it at
+a time, so that a history is written on one host, and whoever finds another one at it gets 0.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,29 +57,36 @@ def trim(run_id: int) -> int:
 
     Again after a crash: what is written is not written again, what is left is deleted.
     """
+    tally.count([run_id])  # before there is nothing left to count
+    return _alone(partial(_trim, run_id))
+
+
+def _trim(run_id: int) -> int:
     run = Run.objects.select_related("definition", "version").get(pk=run_id)
     if not run.is_final:
         return 0
     _archive(run)
-    tally.count([run_id])  # before there is nothing left to count
     notices = OutboxItem.objects.filter(run_id=run_id).exclude(state=OutboxItem.WAITING)
-    gone = sum(
-        _delete_in_steps(rows)
-        for rows in (Attempt.objects.filter(run_id=run_id), Timer.objects.filter(run_id=run_id), notices)
-    )
-    while step := _delete_events(run_id):
-        gone += step
+    kinds = (Attempt.objects.filter(run_id=run_id), Timer.objects.filter(run_id=run_id), notices)
+    gone = sum(_until_none_is_left(partial(_delete_some, rows)) for rows in kinds)
+    gone += _until_none_is_left(partial(_delete_events, run_id))
     Run.objects.filter(pk=run_id).update(trimmed=True)
     return gone
 
 
-def _delete_in_steps(rows: QuerySet[Any]) -> int:
+def _until_none_is_left(step: Callable[[], int]) -> int:
     gone = 0
-    while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
+    while some := step():
+        gone += some
+    return gone
+
+
+def _delete_some(rows: QuerySet[Any]) -> int:
+    ids = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
+    if ids:
         with database.writing():
             rows.filter(pk__in=ids).delete()
-        gone += len(ids)
-    return gone
+    return len(ids)
 
 
 def _delete_events(run_id: int) -> int:
@@ -157,13 +165,16 @@ def _shown(row: Any, names: tuple[str, ...]) -> dict[str, Any]:
 
 def sweep() -> int:
     """Delete old idempotency keys, and blobs nobody has referred to for a week; how many rows."""
-    gone = 0
     stale = IdempotencyKey.objects.filter(created_at__lt=database.now() - idempotency.KEPT)
-    gone += _delete_in_steps(stale)
-    _mark_blobs()
-    while step := _delete_blobs():
-        gone += step
-    return gone
+    gone = _until_none_is_left(partial(_alone, partial(_delete_some, stale)))
+    # Each step by itself: who keeps a value waits for the lock of its blob.
+    _alone(_mark_used)
+    _alone(_mark_unused)
+    return gone + _until_none_is_left(partial(_alone, _delete_blobs))
+
+
+def _alone(step: Callable[[], int]) -> int:
+    return database.alone(database.RETENTION, step)
 
 
 def _referred() -> tuple[Exists, Exists]:
@@ -171,12 +182,17 @@ def _referred() -> tuple[Exists, Exists]:
     return Exists(RunTask.objects.filter(result_blob=here)), Exists(Attempt.objects.filter(result_blob=here))
 
 
-def _mark_blobs() -> None:
+def _mark_used() -> int:
     by_task, by_attempt = _referred()
     with database.writing():
-        Blob.objects.filter(by_task | by_attempt, unreferenced_at__isnull=False).update(unreferenced_at=None)
+        return Blob.objects.filter(by_task | by_attempt, unreferenced_at__isnull=False).update(unreferenced_at=None)
+
+
+def _mark_unused() -> int:
+    by_task, by_attempt = _referred()
+    unused = Blob.objects.filter(~by_task, ~by_attempt, unreferenced_at=None)
     with database.writing():
-        Blob.objects.filter(~by_task, ~by_attempt, unreferenced_at=None).update(unreferenced_at=database.in_seconds(0))
+        return unused.update(unreferenced_at=database.in_seconds(0))
 
 
 def _delete_blobs() -> int:

@@ -1,7 +1,8 @@
-"""Notices a database clock that jumps: leases are compared with it, and a jump would declare every worker dead.
+"""Notices a database clock that jumps: leases and the limits of bodies are compared with it, so a jump would declare every
+worker dead and every body overdue.
 
-The clock is held against this process's monotonic one, which nothing can set. After a jump nothing is reaped for one
-lease, so that every worker that lives can renew what it has.
+The clock is held against this process's monotonic one, which nothing can set. After a jump nothing is reaped and nothing
+ended for one lease, so that every worker that lives can renew what it has, and bodies about to end can end.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ JUMP_SECONDS = 5.0
 
 
 class ClockGuard:
-    """`may_reap` looks at both clocks; call `look` now and then between, so that slow drift is no jump."""
+    """`is_steady` looks at both clocks; call `look` now and then between, so that slow drift is no jump."""
 
     def __init__(
         self, clock: Callable[[], datetime] = database.now, steady: Callable[[], float] = time.monotonic
@@ -40,11 +41,12 @@ class ClockGuard:
         if abs(jump) > JUMP_SECONDS + doubt:
             self._quiet_until = after + LEASE_SECONDS
             log.error(
-                "engine: the database's clock jumped by %+.1f s; no lease is taken back for %.0f s. Check its time service.",
+                "clock: the database's clock jumped by %+.1f s; for %.0f s no lease is taken back and no body ended for its "
+                "time. Check its time service.",
                 jump,
                 LEASE_SECONDS,
             )
 
-    def may_reap(self) -> bool:
+    def is_steady(self) -> bool:
         self.look()
         return self._steady() >= self._quiet_until

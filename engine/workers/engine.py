@@ -97,10 +97,10 @@ class Engine:
 
     def _reap(self) -> int:
         overdue = leases.overdue()
-        return sum(_each(leases.reap, overdue)) if overdue and self.clock.may_reap() else 0
+        return sum(_each(leases.reap, overdue)) if overdue and self.clock.is_steady() else 0
 
     def _forget(self, now: float) -> int:
-        """Trim some runs; when none is left, sweep the rest and be quiet for an hour."""
+        """Trim some runs; when none is left, or another engine is at it, sweep the rest and be quiet for an hour."""
         trimmed = _each(retention.trim, retention.due(limit=RUNS_AT_ONCE))
         if not any(trimmed):
             self._next_retention = now + RETENTION_SECONDS

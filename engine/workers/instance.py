@@ -25,6 +25,7 @@ from django.db import connection
 from engine.runs import database, leases, sweeps
 from engine.runs.models import WorkerInstance
 from engine.runs.queues import to_consume
+from engine.workers.clock import ClockGuard
 from engine.workers.forks import undisturbed
 from engine.workers.watchdog import Watchdog
 from engine.workers.wire import celery_queue, engine_queue, wire
@@ -124,6 +125,8 @@ def _is_running(pid: int) -> bool:
 def beat() -> None:
     """Renew the leases of what is really being done, and end the bodies nobody waits for."""
     unwanted = leases.renew(BOOT_ID, active())
+    if not clock.is_steady():  # looked at after the times it compared: how long something took is in doubt now
+        return
     for (attempt_id, job), since in unwanted.cancelled.items():
         if since >= CANCEL_GRACE_SECONDS:
             end(attempt_id, job, why="the run was stopped", kind="error")
@@ -158,6 +161,7 @@ def _leave() -> None:
 
 
 parent = Parent()
+clock = ClockGuard()
 
 
 @signals.celeryd_after_setup.connect(dispatch_uid="engine.queues")

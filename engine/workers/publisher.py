@@ -15,7 +15,7 @@ import time
 
 from django.db import connection
 
-from engine.runs import sweeps
+from engine.runs import queues, sweeps
 from engine.runs.hooks import DispatchMessage
 from engine.workers.forks import undisturbed
 from engine.workers.wire import Sender
@@ -41,6 +41,9 @@ class Publisher:
 
     def dispatch(self, messages: list[DispatchMessage]) -> None:
         """Registered as `engine.runs.hooks.dispatch`; called after a commit, returns at once."""
+        messages = queues.heard(messages)
+        if not messages:
+            return
         with self._lock:
             if self._pid != os.getpid():  # a fork leaves the thread behind
                 self._start()

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import Group, User
 
 from engine.runs import api
+from engine.runs.models import WorkflowDefinition
+from tests.access.people import person
+from tests.rest.calls import ASK
 
 from .conftest import decide
 from .sockets import as_program
@@ -22,6 +26,39 @@ async def test_the_count_follows_what_is_decided_and_asked(boss, run):
         frame = await socket.frame()
     assert item.id in frame["changed"]
     await socket.leave()
+
+
+@sync_to_async
+def asked_in(boss: User, name: str, group: str = "") -> str:
+    """The id of a request in a workflow of its own, which may be open to one group only."""
+    workflow = api.create_workflow(boss, name=name, document={**ASK, "name": name})
+    api.publish(boss, workflow.id)
+    run = api.start_run(boss, workflow=workflow.id)
+    found = api.list_feedback(boss, run=run.id).results[0].id
+    if group:
+        WorkflowDefinition.objects.get(slug=workflow.slug).allowed_groups.add(Group.objects.get(name=group))
+    return found
+
+
+async def test_an_inbox_hears_nothing_of_requests_that_are_closed_to_it(boss):
+    inner = await sync_to_async(person)("inner", "reviewer", groups=("secret",))
+    outer = await sync_to_async(person)("outer", "reviewer")
+    hidden, shown = await asked_in(boss, "Closed", "secret"), await asked_in(boss, "Open")
+    near, far = await as_program("/ws/inbox/", inner), await as_program("/ws/inbox/", outer)
+    assert await near.open() and await far.open()
+    assert ((await near.frame())["count"], (await far.frame())["count"]) == (2, 1)
+    await sync_to_async(api.answer_feedback)(inner, hidden, decision="approve")
+    frame = await near.frame()
+    while hidden not in frame["changed"]:
+        frame = await near.frame()
+    await sync_to_async(api.answer_feedback)(outer, shown, decision="approve")
+    heard = []
+    while not heard or heard[-1]["count"]:
+        heard.append(await far.frame())
+    # The hint of the closed one was there before; what the other socket made of it came first.
+    assert {feedback for frame in heard for feedback in frame["changed"]} <= {shown}
+    await near.leave()
+    await far.leave()
 
 
 async def test_the_monitor_shows_the_metrics_of_the_api(boss, run):

@@ -96,5 +96,5 @@ def test_a_cache_that_is_away_lets_people_in(boss, monkeypatch):
 def test_health_needs_no_login(db):
     assert Client().get("/healthz").json()["status"] == "ok"
     ready = Client().get("/readyz")
-    assert set(ready.json()["parts"]) == {"database", "broker", "workers", "scheduler"}
+    assert set(ready.json()["parts"]) == {"database", "broker", "workers", "scheduler", "disk"}
     assert ready.status_code == (200 if all(part["ok"] for part in ready.json()["parts"].values()) else 503)

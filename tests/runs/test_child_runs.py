@@ -15,7 +15,7 @@ from django.utils import timezone
 from engine.core import news as n
 from engine.core.errors import Conflict, DefinitionError
 from engine.core.kinds import MAX_DEPTH
-from engine.runs import api, children, hooks, leases, pauses
+from engine.runs import admission, api, children, hooks, leases, pauses
 from engine.runs.models import Run as RunRow
 from engine.runs.models import Timer, WorkflowDefinition
 from engine.runs.outgoing import ChildRun
@@ -280,6 +280,44 @@ def test_inputs_that_do_not_fit_and_a_workflow_that_is_gone_fail_the_step(driver
     later.work("before")
     assert (later.status, RunRow.objects.count()) == ("failed", 2)
     assert "archived" in (later.task("step").error or "")
+
+
+def test_a_child_that_was_restricted_meanwhile_is_not_started(driver: Driver) -> None:
+    slug = publish(driver, SUMS, "Sums")
+    run, closed = (driver.start(parent_of(slug, inputs={"n": 1})) for _ in range(2))
+    inner = Group.objects.create(name="inner")
+    WorkflowDefinition.objects.get(slug=slug).allowed_groups.add(inner)
+    run.work("before")
+    assert (run.status, run.task("step").outcome, RunRow.objects.count()) == ("failed", "error", 2)
+    assert "restricted to groups by now" in (run.task("step").error or "")
+    closed.row.definition.allowed_groups.add(inner)
+    closed.work("before")
+    assert (closed.task("step").outcome, closed.task("step").result) == ("success", 2)
+
+
+@pytest.mark.usefixtures("nobody_follows")
+def test_a_child_waits_while_too_much_is_open_and_starts_by_itself(driver: Driver, settings: Any) -> None:
+    other = driver.start(document([task("x"), task("y")], []))
+    run = driver.start(document([calls(publish(driver, CHILD, "Child"))], []))
+    settings.GRAFLOW_MAX_OPEN_ATTEMPTS = 2
+    admission.forget()
+    assert (sweep(), children.to_follow()) == (0, [])  # and asks again in a while
+    assert (run.task("step").status, ChildRun.objects.get().state) == ("running", "asked")
+    other.work("x")
+    assert (sweep(), ChildRun.objects.get().state) == (1, "started")
+    child_of(run).work("inside")
+    assert (sweep(), run.status) == (1, "succeeded")
+
+
+def test_parents_that_fill_the_engine_do_not_wait_for_ever(driver: Driver, settings: Any) -> None:
+    slug = publish(driver, CHILD, "Child")
+    settings.GRAFLOW_MAX_ACTIVE_RUNS = 1
+    admission.forget()
+    run = driver.start(parent_of(slug))
+    run.work("before")
+    child_of(run).work("inside")
+    run.work("after")
+    assert run.status == "succeeded"
 
 
 @pytest.mark.parametrize(("own", "timeout", "seconds"), [(None, 60, 60), (30, 60, 30), (60, 30, 30), (60, None, 60)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -14,7 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from engine.access.models import AuditEntry
-from engine.runs import api, retention, values
+from engine.runs import api, database, retention, values
 from engine.runs.invariants import check_all
 from engine.runs.models import Attempt, Blob, FeedbackRequest, IdempotencyKey, RunEvent, RunTask, Timer
 from engine.runs.models import Run as RunRow
@@ -121,6 +122,43 @@ def test_many_processes_may_trim_one_run(driver: Driver) -> None:
     assert len([line for line in lines(run) if line["kind"] == "event"]) == seq
     assert run.row.min_seq == seq + 1
     assert list(retention.archive_of(run.row).parent.iterdir()) == [retention.archive_of(run.row)]
+
+
+@pytest.fixture
+def another_host() -> Iterator[Any]:
+    """A connection of somebody else, who is trimming until it is closed."""
+    other = connection.copy()
+    with other.cursor() as cursor:
+        other.set_autocommit(False)
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [database.RETENTION])
+        assert cursor.fetchone() == (True,)
+    yield other
+    other.close()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one host")
+def test_of_several_hosts_one_trims(driver: Driver, another_host: Any) -> None:
+    run = ended(driver, value=LARGE)
+    forget_results()
+    workflow = driver.publish({**TWO, "name": "Other"})
+    api.start_run(driver.boss, workflow=workflow, idempotency_key="old")
+    IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=25))
+    assert (trim(), retention.sweep()) == (0, 0)
+    assert (run.row.min_seq, Blob.objects.get().unreferenced_at) == (1, None)
+    assert not retention.archive_of(run.row).exists()
+    with pytest.raises(CommandError, match="Another process is trimming"):
+        call_command("trim_runs", stdout=StringIO())
+    another_host.rollback()
+    assert (trim() > 0, retention.sweep()) == (True, 1)
+    assert run.row.min_seq == run.row.seq + 1
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one host")
+def test_a_trim_gives_the_lock_back_with_its_transaction(driver: Driver, request: pytest.FixtureRequest) -> None:
+    ended(driver)
+    trim()
+    retention.sweep()
+    request.getfixturevalue("another_host")  # whose lock is free, although this connection stays open
 
 
 def test_a_run_that_goes_on_is_never_trimmed(driver: Driver) -> None:

@@ -63,6 +63,7 @@ def test_production_settings_pass_the_deployment_check_without_a_message(tmp_pat
         ("REDIS_URL", "http://127.0.0.1"),
         ("EMAIL_URL", "mail@example.org"),
         ("GRAFLOW_TASK_MODULES", "no.such.module"),
+        ("GRAFLOW_DISK_FOLDERS", "/no/such/folder"),
     ],
 )
 def test_a_wrong_value_stops_the_start_and_is_named(tmp_path, name, value):

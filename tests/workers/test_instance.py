@@ -16,8 +16,10 @@ from django.db import connection
 from django.utils import timezone
 
 from engine.runs import api, database, leases, sweeps
+from engine.runs.attempts import LEASE_SECONDS
 from engine.runs.models import Attempt, WorkerInstance
 from engine.workers import instance
+from engine.workers.clock import ClockGuard
 from engine.workers.forks import undisturbed
 from tests.runs.driver import Driver, Run, document, reap, task
 
@@ -90,6 +92,26 @@ def test_a_body_that_no_signal_reaches_is_killed_at_its_deadline(driver: Driver,
     instance.beat()
     assert process.wait(5) == -9
     assert (run.status, run.task("a").error.partition(":")[0]) == ("failed", "timeout")
+
+
+def test_a_clock_that_jumps_ends_no_body_for_one_lease(
+    driver: Driver, child: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jump = passed = 0.0
+    guard = ClockGuard(lambda: database.now() + timedelta(seconds=jump + passed), lambda: time.monotonic() + passed)
+    monkeypatch.setattr(instance, "clock", guard)
+    run, claim = claimed(driver)
+    process = child(claim)
+    instance.beat()
+    assert process.poll() is None
+    old(deadline_at=timedelta(seconds=1))
+    jump = 3600.0
+    instance.beat()
+    assert process.poll() is None
+    assert run.task("a").status == "running"
+    passed = LEASE_SECONDS
+    instance.beat()
+    assert process.wait(5) == -9
 
 
 def test_what_a_stopping_worker_does_not_finish_is_handed_back(driver: Driver, child: Child) -> None:

@@ -12,9 +12,9 @@ from redis import Redis
 
 from engine import task as task_decorator
 from engine.core import registry
-from engine.runs import api, database, queues, sweeps
+from engine.runs import api, database, hooks, queues, sweeps
 from engine.runs.models import Attempt, Timer, WorkerInstance
-from engine.workers import instance
+from engine.workers import instance, publisher
 from engine.workers.engine import Engine
 from engine.workers.execute import execute
 from engine.workers.wire import celery_queue
@@ -103,6 +103,40 @@ def test_work_in_a_queue_nobody_listens_to_leaves_the_wire_to_others(driver: Dri
     engine.round()
     assert redis.llen("gpu") == 1
     run.work("a", "gpu")
+
+
+def test_the_fast_way_leaves_it_to_the_engine_too(
+    driver: Driver, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = publisher.Publisher()
+    monkeypatch.setattr(publisher, "_mark", lambda ids: None)  # which a thread does half a second later
+    monkeypatch.setattr(hooks, "dispatch", fast.dispatch)
+    instance._register(slots=1, queues=["default"])
+    queues.forget()
+    run = driver.start(BOTH)
+    assert fast.flush(5.0)
+    assert [redis.llen(name) for name in (celery_queue("default"), "gpu")] == [1, 0]
+    instance._register(slots=1, queues=["default", "gpu"])
+    Attempt.objects.update(publish_after=timezone.now())
+    Engine().round()
+    assert redis.llen("gpu") == 1
+    queues.forget()
+    again = driver.start({**BOTH, "name": "Again"})
+    assert fast.flush(5.0)
+    assert redis.llen("gpu") == 2
+    fast.dispatch([hooks.DispatchMessage(attempt_id=1, nonce="n", queue="nowhere")])
+    assert fast.flush(0)  # nothing is left that it would wait for
+    for one in (run, again):
+        one.work("a", "gpu")
+
+
+def test_the_fast_way_looks_once_for_many_commits(driver: Driver, django_assert_num_queries: Any) -> None:
+    messages = [hooks.DispatchMessage(attempt_id=1, nonce="n", queue="gpu")]
+    queues.forget()
+    assert queues.heard(messages) == messages  # whoever comes first decides
+    with django_assert_num_queries(0):
+        for _ in range(100):
+            queues.heard(messages)
 
 
 def test_a_queue_nobody_listens_to_is_named(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:

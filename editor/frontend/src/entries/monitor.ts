@@ -17,9 +17,18 @@ function show(sample: Record<string, unknown>): void {
     const words = tile.dataset.as === 'seconds' ? spanWords(value) : value.toLocaleString();
     tile.textContent = tile.dataset.metric === 'uptime' && value === 0 ? 'not running' : words;
   }
+  showDisk(record(sample.disk));
   showWorkers(list(sample.workers).map(record));
   showWorkflows(record(sample.by_workflow));
   showRuns(record(sample.runs));
+}
+
+function showDisk(disk: Record<string, unknown>): void {
+  const problem = document.querySelector<HTMLElement>('[data-disk-problem]');
+  const words = problem?.querySelector('[data-disk]');
+  if (!problem || !words) return;
+  words.textContent = text(disk.detail);
+  problem.hidden = disk.ok !== false;
 }
 
 function showWorkers(workers: readonly Record<string, unknown>[]): void {

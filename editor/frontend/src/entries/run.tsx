@@ -1,6 +1,9 @@
 /* The page of one run: first data from the page, then events by seq. */
 
 import '../run/run.css';
+import '../run/graph.css';
+import '../run/history.css';
+import '../run/task.css';
 import { createRoot } from 'react-dom/client';
 import { type Feed, followRun, type RunSource } from '../live/feed';
 import { list, parseEvent, parseRun, record } from '../live/parse';

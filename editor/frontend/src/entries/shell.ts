@@ -2,7 +2,9 @@
 
 import '../ui/tokens.css';
 import '../ui/base.css';
+import '../ui/parts.css';
 import '../ui/shell.css';
+import '../ui/frames.css';
 import '../ui/pages.css';
 import { record, whole } from '../live/parse';
 import { openSocket } from '../live/socket';

@@ -27,8 +27,10 @@ class Command(BaseCommand):
             return
         runs = rows = 0
         while found := retention.due(days):
-            for run_id in found:
-                rows += retention.trim(run_id)
+            gone = sum(retention.trim(run_id) for run_id in found)
+            if not gone and retention.due(days) == found:
+                raise CommandError("Another process is trimming at this moment, and goes on with what is left.")
+            rows += gone
             runs += len(found)
         rows += retention.sweep()
         self.stdout.write(f"{runs} runs trimmed, {rows} rows deleted.")
