@@ -331,6 +331,9 @@ LOGGING = {
         "django.security.DisallowedHost": {"level": "ERROR", "propagate": True},
         "axes": {"level": "WARNING"},
         "celery.redirected": {"level": "WARNING"},
+        # What becomes of an attempt stands in its run's history, not in two lines per message.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
     },

@@ -30,6 +30,18 @@ def foreseen(plan: Plan, state: RunState, begun: Sequence[str], most: int) -> li
     return found
 
 
+def near(plan: Plan, begun: Sequence[str], most: int) -> set[str]:
+    """What `foreseen` may have to look at: for a store to read it at once."""
+    found, queue = set(begun), deque(begun)
+    while queue and len(found) <= most + len(begun):
+        plain = plan.plain.get(queue.popleft())
+        for _, target, _, _ in plain.out if plain is not None else ():
+            if target not in found:
+                found.add(target)
+                queue.append(target)
+    return found | {source for key in found for source in plan.sources(key)}
+
+
 def _is_straight(plan: Plan, key: str) -> bool:
     plain = plan.plain.get(key)
     return plain is not None and not plain.groups and not plain.loops and not plain.closes
@@ -50,4 +62,4 @@ def _has_worked(state: RunState, key: str) -> bool:
     return task.status is TaskStatus.COMPLETED and task.outcome == "success"
 
 
-__all__ = ["foreseen"]
+__all__ = ["foreseen", "near"]

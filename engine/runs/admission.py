@@ -6,6 +6,7 @@ Counted over partial indexes that hold only what is open, never over history, an
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -27,21 +28,20 @@ _COUNT_EVERY = 1.0
 class _Gate:
     """One limit. Far from it a count stands for some starts of the next second; close to it each start counts."""
 
-    def __init__(self, setting: str, default: int, what: str) -> None:
-        self.setting, self.default, self.what = setting, default, what
+    def __init__(self, setting: str, default: int, what: str, rows: Callable[[], list[QuerySet[Any]]]) -> None:
+        self.setting, self.default, self.what, self.rows = setting, default, what, rows
         self._lock = Lock()
         self._free = 0
         self._until = 0.0
 
-    def pass_one(self, *rows: QuerySet[Any]) -> None:
-        """`rows` are counted together."""
+    def pass_one(self) -> None:
         limit = int(getattr(settings, self.setting, self.default))
         with self._lock:
             if self._free > 0 and time.monotonic() < self._until:
                 self._free -= 1
                 return
         room = limit
-        for some in rows:
+        for some in self.rows():
             room -= some[:room].values("pk").count() if room else 0
         with self._lock:
             self._free, self._until = room // 10, time.monotonic() + _COUNT_EVERY
@@ -56,15 +56,21 @@ class _Gate:
             self._free = 0
 
 
-_runs = _Gate("GRAFLOW_MAX_ACTIVE_RUNS", MAX_ACTIVE_RUNS, "active runs")
-_attempts = _Gate("GRAFLOW_MAX_OPEN_ATTEMPTS", MAX_OPEN_ATTEMPTS, "open attempts")
+_runs = _Gate(
+    "GRAFLOW_MAX_ACTIVE_RUNS", MAX_ACTIVE_RUNS, "active runs", lambda: [Run.objects.filter(status__in=ACTIVE)]
+)
+# One query each: either state has its index, both together are looked for through the whole history.
+_attempts = _Gate(
+    "GRAFLOW_MAX_OPEN_ATTEMPTS", MAX_OPEN_ATTEMPTS, "open attempts",
+    lambda: [Attempt.objects.filter(state=state) for state in Attempt.OPEN],
+)  # fmt: skip
 
 
 def admit() -> None:
     """Let one more run start. Raises LimitExceeded, with `retry_after` in seconds."""
     disk.require_room()
-    _runs.pass_one(Run.objects.filter(status__in=ACTIVE))
-    _attempts.pass_one(*_open_attempts())
+    _runs.pass_one()
+    _attempts.pass_one()
 
 
 def admit_child() -> None:
@@ -74,12 +80,7 @@ def admit_child() -> None:
     itself while it waits, and parents alone could fill the engine and wait for ever. Open attempts become fewer whoever
     waits.
     """
-    _attempts.pass_one(*_open_attempts())
-
-
-def _open_attempts() -> list[QuerySet[Attempt]]:
-    # One query each: either state has its index, both together are looked for through the whole history.
-    return [Attempt.objects.filter(state=state) for state in Attempt.OPEN]
+    _attempts.pass_one()
 
 
 def forget() -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Sum
 
 from engine.core import news as n
-from engine.core.foresight import foreseen
+from engine.core.foresight import foreseen, near
 from engine.core.plan import PlanTask
 from engine.core.state import TaskState, TaskStatus
 from engine.runs import database, hooks
@@ -245,7 +245,9 @@ def reserve(unit: Unit, taker: Taker, begun: list[PlanTask]) -> None:
     """
     if not taker.ahead or unit.state.live != len(begun) or not all(_may_go_ahead(unit, taker, task) for task in begun):
         return
-    for key in foreseen(unit.plan, unit.state, [task.id for task in begun], taker.ahead):
+    keys = [task.id for task in begun]
+    unit.table.load(near(unit.plan, keys, taker.ahead))
+    for key in foreseen(unit.plan, unit.state, keys, taker.ahead):
         task = unit.plan.tasks[key]
         if task.priority != begun[0].priority or unit.table.places[key].attempt_no:
             return

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from django.db import InterfaceError, OperationalError, connection, models, transaction
 
 from engine.sql import on_postgresql as on_postgresql
+from engine.sql import row
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,7 @@ def now() -> datetime:
     """The database's time. SQLite has no clock of its own: all its users share the machine's."""
     if not on_postgresql():
         return datetime.now(UTC)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
+    moment: datetime = row("SELECT clock_timestamp()", ())[0]
     return moment
 
 
