@@ -64,6 +64,7 @@ class Execution:
     controller: CycleController | None = None
     functions: dict[str, Callable[..., Any]] | None = None  # a local run's unregistered functions
     max_cycle: int = 10
+    token: int | None = None  # the number of the attempt over all iterations, where attempts are numbered
 
 
 @dataclass(slots=True)
@@ -139,6 +140,8 @@ class TaskExecutionContext:
     @property
     def fencing_token(self) -> int:
         """Grows with every attempt: systems that remember it can refuse an older one."""
+        if self._execution.token is not None:
+            return self._execution.token
         return self._execution.iteration * 1_000 + self._execution.attempt
 
     # -- data ---------------------------------------------------------------------------------------------------

@@ -68,6 +68,11 @@ class Claim:
         return self.state.tasks[self.task.id]
 
     @property
+    def token(self) -> int:
+        """The number of the attempt."""
+        return self.unit.table.places[self.task.id].attempt_no
+
+    @property
     def task_row(self) -> int:
         row = self.unit.table.places[self.task.id].id
         assert row is not None

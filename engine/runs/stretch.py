@@ -106,7 +106,7 @@ class Stretch:
     def _kept_at_once(self, taker: Taker | None) -> Unit | None:
         """As it was done, if the run is still where it was; else None."""
         unit = self._unit
-        if unit is None or unit.is_spent or unit is self.known:
+        if unit is None or unit.is_spent:
             return None
         try:
             with only_reads():

@@ -158,7 +158,7 @@ def _call(claim: Claim) -> Call:
         run_id=str(claim.run.public_id), task_id=task.id, iteration=state.iteration, attempt=state.attempt,
         cycle_count=state.cycle_count, inputs=claim.state.inputs, channels=StoredChannels(claim.run.pk),
         feedback=StoredAnswers(claim.run.public_id, claim.task_row),
-        steps=StoredSteps(claim.task_row, state.iteration), max_cycle=task.max_cycle,
+        steps=StoredSteps(claim.task_row, state.iteration), max_cycle=task.max_cycle, token=claim.token,
     )  # fmt: skip
     sources = Sources(
         params=kinds.resolved_params(claim.plan, claim.state, task.id), given=state.args or {},

@@ -22,7 +22,7 @@ from engine.runs.models import Attempt, ChannelValue, RunEvent
 from engine.runs.stretch import Stretch, keep
 from engine.workers import execute as executing
 from engine.workers.execute import execute
-from tests.runs.driver import WORKER, Driver, Run, document, fire_timers, task
+from tests.runs.driver import WORKER, Driver, Run, document, finish, fire_timers, task
 
 from . import bodies  # noqa: F401  registers the functions that the documents name
 
@@ -190,12 +190,21 @@ def test_a_run_that_is_stopped_meanwhile_counts_what_was_claimed_only(driver: Dr
 def test_a_run_that_is_paused_meanwhile_does_the_rest_again_when_it_is_resumed(driver: Driver) -> None:
     run = driver.start(CHAIN)
     claim = begun(run)
-    done = carried_out([claim])
+    tokens: list[tuple[str, int]] = []
+
+    def noted(claim: Claim) -> Report:
+        tokens.append((claim.task.id, executing._call(claim).execution.token or 0))
+        return worked(claim)
+
+    done = carried_out([claim], noted)
     api.pause_run(driver.boss, run.id)
     assert keep(done, taker(claim.attempt_id)) == (4, [])
     assert list(check_all()) == []
     api.resume_run(driver.boss, run.id)
-    run.work("b", "c", "d", value="again")
+    noted(held := run.claim("b"))
+    assert tokens == [("a", 1), ("b", 1), ("c", 1), ("d", 1), ("b", 2)], "a body that comes again has a greater token"
+    assert finish(held, n.TaskFinished("b", 0.0, "again"))
+    run.work("c", "d", value="again")
     assert [run.task(key).result for key in "abcd"] == ["a worked", "again", "again", "again"]
     assert_over(run)
 
@@ -276,6 +285,15 @@ def test_nobody_goes_ahead_over(driver: Driver, what: str) -> None:
     api.stop_run(driver.boss, run.id)
     keep(carried_out([claim]))
     assert_over(run, "stopped")
+
+
+def test_a_body_that_asked_has_a_greater_token_when_it_comes_again(driver: Driver) -> None:
+    run = driver.start(document([task("a")], []))
+    first = run.claim("a")
+    assert finish(first, n.TaskSuspended(task_id="a", at=0.0, requests=(build_request("a", 1, "#1"),)))
+    run.answer("approve")
+    assert (first.token, run.claim("a").token) == (1, 2)
+    api.stop_run(driver.boss, run.id)
 
 
 def test_a_worker_goes_ahead_once_it_knows_the_function_to_be_short_and_plain(
