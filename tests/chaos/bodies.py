@@ -37,6 +37,13 @@ def work(context: TaskExecutionContext, folder: str, seconds: float = 0.02) -> d
     return {"round": context.iteration}
 
 
+@task(name="chaos.step")
+def step(context: TaskExecutionContext, folder: str) -> None:
+    """So short that a worker goes ahead with what follows."""
+    _say(folder, "begin", context)
+    _say(folder, "end", context)
+
+
 @task(name="chaos.starve", max_retries=0)
 def starve(context: TaskExecutionContext, folder: str) -> None:
     """Die as the system lets a process die that wants too much memory."""

@@ -117,6 +117,16 @@ class Row:
 ROWS: list[Row] = []
 
 
+INPUTS = {"type": "object", "properties": {"folder": {"type": "string"}}}
+
+
+def document(name: str, tasks: list[dict[str, Any]], edges: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "schema": "graflow/1", "name": name, "inputs": INPUTS, "defaults": {"execution_mode": "parallel"},
+        "tasks": tasks, "edges": edges,
+    }  # fmt: skip
+
+
 def percentile(values: list[float], percent: int) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
@@ -224,6 +234,12 @@ class Product:
             what, pid, run, task_id, iteration, attempt, at = text.split()
             found.append(Line(what, int(pid), (run, task_id, int(iteration), int(attempt)), float(at)))
         return found
+
+    def busy(self) -> int:
+        """The process whose body spoke last; 0 before the first one."""
+        path = self.folder / LOG
+        last = path.read_bytes()[-1_000:].splitlines() if path.exists() else []
+        return int(last[-1].split()[1]) if last else 0
 
     def children(self, name: str) -> list[int]:
         """Living pool processes of a worker; a signal to a dead one that its parent has not buried would hit nothing."""
@@ -409,3 +425,8 @@ class Load:
         self._over.set()
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS * 2)
+
+
+def state_of(product: Product, run: str) -> str:
+    status: str = product.ask("GET", f"runs/{run}/status/").body["status"]
+    return status

@@ -13,23 +13,13 @@ import pytest
 
 from tests.stack import Answer
 
-from .harness import FINAL, RUNS, Product, Row, percentile
+from .harness import FINAL, RUNS, Product, Row, document, percentile, state_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.stack, pytest.mark.timeout(1200)]
 
 LOSS_BUDGET = 3
 LEASE_SECONDS = 20.0
 SIDE_BY_SIDE = 4  # each of these runs holds a slot with a body that must be killed
-INPUTS = {"type": "object", "properties": {"folder": {"type": "string"}}}
-
-
-def document(name: str, tasks: list[dict[str, Any]], edges: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "schema": "graflow/1", "name": name, "inputs": INPUTS, "defaults": {"execution_mode": "parallel"},
-        "tasks": tasks, "edges": edges,
-    }  # fmt: skip
-
-
 BAD = ("starve", "crash", "endless")
 MANY_STATES = document(
     "Many states",
@@ -48,11 +38,6 @@ QUESTION = document(
     ],
     [{"source": "ask", "target": "then"}],
 )
-
-
-def state_of(product: Product, run: str) -> str:
-    status: str = product.ask("GET", f"runs/{run}/status/").body["status"]
-    return status
 
 
 def test_f19_bodies_that_kill_their_process_or_never_end(product: Product) -> None:

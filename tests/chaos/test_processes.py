@@ -6,14 +6,22 @@ import itertools
 import random
 import signal
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .harness import RUNS, Product, Row, percentile
+from .harness import RUNS, Product, Row, document, percentile, state_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.stack, pytest.mark.timeout(1200)]
 
 WORKERS = ["worker-1", "worker-2"]
+STEPS = 400
+STRAIGHT = document(
+    "Straight on",
+    [{"id": f"s{place}", "uses": "chaos.step"} for place in range(STEPS)],
+    [{"source": f"s{place}", "target": f"s{place + 1}"} for place in range(STEPS - 1)],
+)
 LEASE_SECONDS = 20.0
 
 
@@ -31,6 +39,40 @@ def test_f01_a_worker_child_is_killed(product: Product) -> None:
     row.recoveries = product.recoveries(kills)
     assert row.hits
     product.check(row)
+    assert percentile(row.recoveries, 95) <= 3, row
+
+
+def test_f01_a_worker_that_goes_ahead_is_killed(product: Product) -> None:
+    """Whatever it may have done ahead has an attempt, and nothing of it counts twice or is missing."""
+    row, kills, began = Row("F01 kill -9 while going ahead"), [], time.monotonic()
+    row.runs = max(10, RUNS // 5)
+    handed_back = "SELECT count(*) FROM engine_attempt WHERE state = 'released'"
+    before = product.number(handed_back)
+    product.publish(STRAIGHT)
+    with ThreadPoolExecutor(2) as pool:
+        starts = [pool.submit(product.start, STRAIGHT) for _ in range(row.runs)]
+        while not (all(start.done() for start in starts) and product.is_settled()):
+            assert time.monotonic() - began < 300, "the runs do not end"
+            children = {pid for name in WORKERS for pid in product.children(name)}
+            if (pid := product.busy()) in children and product.send(pid, signal.SIGKILL):
+                kills.append((time.time(), pid))
+            time.sleep(0.3)
+        runs = [start.result() for start in starts]
+    row.seconds, row.injected = time.monotonic() - began, len(kills)
+    row.hits, row.recoveries = product.number(handed_back) - before, product.recoveries(kills)
+    mine = ", ".join(f"'{run}'" for run in runs)
+    attempts = product.rows(
+        f"SELECT r.public_id, a.key, count(*), count(*) FILTER (WHERE a.state = 'ok') FROM engine_attempt a "
+        f"JOIN engine_run r ON r.id = a.run_id WHERE r.public_id IN ({mine}) GROUP BY 1, 2"
+    )
+    known = {(str(run), key): tried for run, key, tried, _ in attempts}
+    bodies = Counter(line.place[:2] for line in product.lines() if line.what == "begin" and line.place[0] in runs)
+    row.findings["unfinished"] += sum(state_of(product, run) != "succeeded" for run in runs)
+    row.findings["miscounted"] += sum(worked != 1 for *_, worked in attempts) + (len(attempts) != STEPS * len(runs))
+    row.findings["untold"] += sum(count > known.get(place, 0) for place, count in bodies.items())
+    product.judge(row)
+    assert row.hits
+    assert not +row.findings, row
     assert percentile(row.recoveries, 95) <= 3, row
 
 
