@@ -448,9 +448,11 @@ def seen(found: Sequence[Any]) -> Unit:
     """The unit of a run as it was read, for `change` to start from: whether it is still so is seen then."""
     values, now = (found[:-1], found[-1]) if database.on_postgresql() else (found, database.now())
     run = RUN.instance(values)
-    state = RunState.from_counters(run.counters, tasks=RowTable(run.pk), inputs=run.inputs)
+    plan = plan_of(run.version_id)
+    table = RowTable(run.pk, size=len(plan.tasks))
+    state = RunState.from_counters(run.counters, tasks=table, inputs=run.inputs)
     state.channels = RowChannels(run.pk)
-    return Unit(run, plan_of(run.version_id), state, max(now.timestamp(), run.last_at))
+    return Unit(run, plan, state, max(now.timestamp(), run.last_at))
 
 
 def _about(plan: Plan, keys: tuple[str, ...]) -> set[str]:

@@ -28,6 +28,7 @@ _MEMORY: dict[str, Any] = {
 field of the core as well; the column holds it among the others.
 """
 _EAGER_AFTER = 8
+_TASKS_PER_READ = 16  # as long as one more read takes, so many tasks could be read with the rest
 _TASK = Columns(RunTask, _COLUMNS)
 _ALL = f"SELECT {_TASK.text} FROM engine_runtask WHERE run_id = %s"  # noqa: S608
 
@@ -47,16 +48,18 @@ class Place:
 class RowTable(TaskTable):
     """The tasks of one run, read from their rows when the core asks for them.
 
-    `places` has the rows' ids. After a few reads everything that is left is fetched at once.
+    `places` has the rows' ids. After some reads, the more the larger the run of `size` tasks, all that is left is fetched at
+    once.
     """
 
-    def __init__(self, run_id: int, *, complete: bool = False) -> None:
+    def __init__(self, run_id: int, *, complete: bool = False, size: int = 0) -> None:
         super().__init__()
         self.run_id = run_id
         self.places: dict[str, Place] = {}
         self._complete = complete
         self._absent: set[str] = set()
         self._reads = 0
+        self._eager_after = max(_EAGER_AFTER, size // _TASKS_PER_READ)
 
     def load(self, keys: Iterable[str]) -> None:
         """Read these tasks in one query; ids without a row are remembered as absent."""
@@ -66,7 +69,7 @@ class RowTable(TaskTable):
         if not wanted:
             return
         self._reads += 1
-        if self._reads > _EAGER_AFTER:
+        if self._reads > self._eager_after:
             self.load_all()
         else:
             self._read(wanted)
