@@ -48,9 +48,6 @@ class Claim:
     def with_ahead(self, ahead: list[Taken]) -> Claim:
         return replace(self, ahead=tuple(ahead))
 
-    def alone(self) -> Claim:
-        return replace(self, ahead=())
-
     @property
     def run(self) -> Run:
         return self.unit.run

@@ -55,7 +55,7 @@ class Stretch:
         """What to carry out now; None when it is time to record."""
         if len(self.done) < len(self.claims):
             return self.claims[len(self.done)]
-        if not self._ahead or time.monotonic() > self._until or not all(map(is_plain, self._untold())):
+        if not self._ahead or time.monotonic() > self._until or not self._is_plain_so_far():
             return None
         try:
             with only_reads():
@@ -67,17 +67,14 @@ class Stretch:
                 self._unit.is_spent = True
             return None
 
-    def _untold(self) -> list[Report]:
-        return [report for _, report in self.done[self._told :]]
+    def _is_plain_so_far(self) -> bool:
+        return all(is_plain(report) for _, report in self.done[self._told :])
 
     def _begin_next(self) -> Claim | None:
         if self._unit is None:
             self._unit = go_on(self.known)
         unit = self._unit
-        unit.look_at_the_clock()
-        for claim, report in self.done[self._told :]:
-            record(unit, claim, report)
-            self._told += 1
+        self._tell(unit)
         unit.settle()
         taken = self._ahead[0]
         if unit.state.tasks[taken.key].status is not TaskStatus.READY:
@@ -89,6 +86,13 @@ class Stretch:
         return Claim(
             attempt_id=taken.id, worker=self.claims[0].worker, task=taken.task, unit=unit, began_at=unit.moment
         )
+
+    def _tell(self, unit: Unit) -> None:
+        """Fold what has ended since the last time into the run, at the present moment."""
+        unit.look_at_the_clock()
+        for claim, report in self.done[self._told :]:
+            record(unit, claim, report)
+            self._told += 1
 
     # -- recording it -------------------------------------------------------------------------------------------
 
@@ -110,10 +114,7 @@ class Stretch:
             return None
         try:
             with only_reads():
-                unit.look_at_the_clock()
-                for claim, report in self.done[self._told :]:
-                    record(unit, claim, report)
-                    self._told += 1
+                self._tell(unit)
                 self._give_back_the_rest(unit)
             go_on_to_the_end(unit, self._seq, taker)
         except Late:
@@ -174,7 +175,7 @@ def keep(stretch: Stretch, taker: Taker | None = None) -> tuple[int, list[Claim]
     for claim, report in stretch.later:
         keep_late(claim, report)
     claimed = stretch.done[: len(stretch.claims)]
-    return sum(finish([(claim.alone(), report)])[0] for claim, report in claimed), []
+    return sum(finish([(claim.with_ahead([]), report)])[0] for claim, report in claimed), []
 
 
 def _begun(unit: Unit, taker: Taker | None) -> list[Claim]:
