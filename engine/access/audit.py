@@ -23,6 +23,8 @@ from engine import sql
 from engine.access.actors import Actor
 from engine.access.models import AuditEntry, AuditHead
 
+Head = tuple[int, str]
+"""How many entries there are and the hash of the last one."""
 _HEAD_ID = 1
 _via: ContextVar[str] = ContextVar("audit_via", default="system")
 
@@ -60,22 +62,45 @@ def write(
 ) -> AuditEntry:
     """Append an entry to the chain, in the caller's transaction where there is one."""
     with nullcontext() if connection.in_atomic_block else transaction.atomic():
-        count, last = _locked_head()
-        entry = AuditEntry(
-            id=count + 1,
-            at=timezone.now(),
-            actor_id=actor.pk,
-            actor_name=actor.get_username()[:150],
-            action=action,
-            obj_type=obj_type,
-            obj_id=str(obj_id)[:100],
-            via=_door(request),
-            data=_storable(dict(data or {})),
-            prev_hash=last,
-        )
-        entry.hash = _hash(entry)
+        entry = drafted(_locked_head(), actor, action, obj_type, obj_id, data, request)
         _append(entry)
     return entry
+
+
+def drafted(
+    head: Head,
+    actor: Actor,
+    action: str,
+    obj_type: str,
+    obj_id: object,
+    data: Mapping[str, Any] | None = None,
+    request: HttpRequest | None = None,
+) -> AuditEntry:
+    """An entry that follows `head`, not written yet."""
+    count, last = head
+    entry = AuditEntry(
+        id=count + 1,
+        at=timezone.now(),
+        actor_id=actor.pk,
+        actor_name=actor.get_username()[:150],
+        action=action,
+        obj_type=obj_type,
+        obj_id=str(obj_id)[:100],
+        via=_door(request),
+        data=_storable(dict(data or {})),
+        prev_hash=last,
+    )
+    entry.hash = _hash(entry)
+    return entry
+
+
+def appended(entry: AuditEntry) -> tuple[str, sql.Row]:
+    """For a deed that is one statement on PostgreSQL: the parts of its WITH that append a drafted entry, and their values.
+
+    Part `head` gives a row if the chain still ends where the entry was drafted for. The deed has to read from it, so
+    that nothing of it is done where the chain has moved on.
+    """
+    return _APPENDED, (entry.id, entry.hash, _HEAD_ID, entry.id - 1, entry.prev_hash, *_values(entry))
 
 
 def verify(batch: int = 1_000) -> list[Flaw]:
@@ -98,9 +123,9 @@ def verify(batch: int = 1_000) -> list[Flaw]:
     return flaws
 
 
-def _locked_head() -> tuple[int, str]:
-    """How many entries there are and the hash of the last one; nobody else appends before the transaction ends."""
-    head = _HEAD + (" FOR UPDATE" if sql.on_postgresql() else "")
+def _locked_head() -> Head:
+    """The end of the chain; nobody else appends before the transaction ends."""
+    head = _LOOK + (" FOR UPDATE" if sql.on_postgresql() else "")
     if (found := sql.row(head, (_HEAD_ID,))) is None:
         AuditHead.objects.get_or_create(pk=_HEAD_ID)
         found = sql.row(head, (_HEAD_ID,))
@@ -110,24 +135,33 @@ def _locked_head() -> tuple[int, str]:
 
 def _append(entry: AuditEntry) -> None:
     """Write the entry and move the head on to it."""
-    data = json.dumps(entry.data)
-    new = (
-        entry.id, entry.at, entry.actor_id, entry.actor_name, entry.action, entry.obj_type, entry.obj_id, entry.via, data,
-        entry.prev_hash, entry.hash,
-    )  # fmt: skip
-    head = (entry.id, entry.hash, _HEAD_ID)
+    new, head = _values(entry), (entry.id, entry.hash, _HEAD_ID)
     if sql.on_postgresql():
-        sql.row(f"WITH entry AS ({_NEW}) {_NEXT} RETURNING id", (*new, *head))
+        sql.row(f"WITH entry AS ({_NEW} VALUES ({_MARKS})) {_NEXT} RETURNING id", (*new, *head))
     else:
-        sql.row(_NEW, new)
+        sql.row(f"{_NEW} VALUES ({_MARKS})", new)
         sql.row(_NEXT, head)
 
 
-_HEAD = "SELECT count, hash FROM access_audithead WHERE id = %s"
+def _values(entry: AuditEntry) -> sql.Row:
+    """In the order of `_NEW`."""
+    return (
+        entry.id, entry.at, entry.actor_id, entry.actor_name, entry.action, entry.obj_type, entry.obj_id, entry.via,
+        json.dumps(entry.data), entry.prev_hash, entry.hash,
+    )  # fmt: skip
+
+
+HEAD = ", ".join(f"(SELECT {column} FROM access_audithead WHERE id = {_HEAD_ID})" for column in ("count", "hash"))  # noqa: S608
+"""Columns of a SELECT: the end of the chain as `Head`, or two NULLs before the first entry."""
+_LOOK = "SELECT count, hash FROM access_audithead WHERE id = %s"
 _NEXT = "UPDATE access_audithead SET count = %s, hash = %s WHERE id = %s"
 _NEW = (
-    "INSERT INTO access_auditentry (id, at, actor_id, actor_name, action, obj_type, obj_id, via, data, prev_hash, hash) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    "INSERT INTO access_auditentry (id, at, actor_id, actor_name, action, obj_type, obj_id, via, data, prev_hash, hash)"
+)
+_MARKS = "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s"
+_APPENDED = (
+    f"head AS ({_NEXT} AND count = %s AND hash = %s RETURNING 1), entry AS ({_NEW} "  # noqa: S608
+    "SELECT %s::bigint, %s::timestamptz, %s::bigint, %s, %s, %s, %s, %s, %s::jsonb, %s, %s FROM head)"
 )
 
 

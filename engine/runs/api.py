@@ -4,7 +4,7 @@ Every function takes who acts first, asks the policy, is one transaction, writes
 something, and gives values of `engine.runs.data`. Refusals are the errors of `engine.core.errors`.
 """
 
-from engine.runs.control import pause_run, resume_run, retry_run, start, start_run, stop_run, stop_workflow
+from engine.runs.control import pause_run, resume_run, retry_run, stop_run, stop_workflow
 from engine.runs.inbox import answer_feedback, count_open_feedback, get_feedback, list_feedback, visible_feedback
 from engine.runs.insight import audit, figures, health, metrics
 from engine.runs.reading import events_after, get_run, list_runs, run_status, task_detail, workflow_status
@@ -15,6 +15,7 @@ from engine.runs.schedules import (
     get_schedule,
     list_schedules,
 )
+from engine.runs.starting import start, start_run
 from engine.runs.triggers import (
     WrongSecret,
     change_trigger,

@@ -118,11 +118,11 @@ def window() -> int:
 
 def _waiting(most: int) -> int:
     """Attempts that are on the wire or about to be; counted only as far as the window reaches."""
-    found: int = row(_WAITING, (most + 1,))[0]
+    found: int = row(WAITING, (most + 1,))[0]
     return found
 
 
-_WAITING = (
+WAITING = (
     "SELECT count(*) FROM (SELECT 1 FROM engine_attempt JOIN engine_run ON engine_run.id = engine_attempt.run_id "
     "WHERE state = 'dispatched' AND NOT held AND NOT paused LIMIT %s) AS waiting"
 )
@@ -137,7 +137,8 @@ def make(unit: Unit, ready: list[str]) -> list[New]:
     if not wanted:
         return []
     most = window()
-    room = 0 if unit.state.paused else most - _waiting(most)
+    waiting = _waiting(most) if unit.waiting is None else unit.waiting
+    room = 0 if unit.state.paused else most - waiting
     held = unit.is_sequential and unit.state.live > 1
     made = []
     for place, key in enumerate(wanted):

@@ -17,13 +17,14 @@ from engine.core import news as n
 from engine.core.errors import EngineError, Forbidden, LimitExceeded, NotFound
 from engine.core.plan import Plan
 from engine.core.state import TaskStatus
-from engine.runs import admission, database, deadlines, hooks, questions, values
-from engine.runs.control import checked_inputs, version_of
-from engine.runs.ledger import Locked, Refused, Unit, begin, change, storable
+from engine.runs import admission, database, hooks, questions, values
+from engine.runs.birth import begin
+from engine.runs.ledger import Locked, Refused, Unit, change, storable
 from engine.runs.models import Run, RunTask, WorkflowDefinition, WorkflowVersion
 from engine.runs.outgoing import ChildRun
 from engine.runs.outside import is_as_open
 from engine.runs.plans import plan_of
+from engine.runs.starting import checked_inputs, insert, version_of
 from engine.runs.subruns import FAST_SECONDS
 
 BATCH = 200
@@ -82,9 +83,7 @@ def _start(row: ChildRun) -> bool:
             priority=parent.priority, started_by_id=parent.started_by_id, created_at=database.now(),
             engine_abi=version.engine_abi, parent_id=parent.pk, parent_task=row.key, depth=parent.depth + 1,
         )  # fmt: skip
-        deadlines.arm(run, _seconds(plan_of(parent.version_id), row.key, plan))
-        run.save(force_insert=True)
-        deadlines.keep_timer(run)
+        insert(run, _seconds(plan_of(parent.version_id), row.key, plan))
         mine.update(child_id=run.pk)
         begin(run, plan, _begun)
         told = {"parent": str(parent.public_id), "task": row.key, "workflow": row.workflow, "version": version.number}

@@ -62,6 +62,7 @@ class Unit:
         self.read_at = time.monotonic()
         self.is_spent = False  # whether a later change has gone on from this state
         self.writes = Writes()
+        self.waiting: int | None = None  # attempts on the wire, where that was just looked up
         self.taken: list[Taken] = []
         self.ahead: list[Taken] = []  # what the taker may go ahead with
         self.reserved: list[New] = []  # the attempts of those
@@ -228,7 +229,7 @@ class Unit:
         Timer.objects.bulk_create(
             Timer(
                 run_id=self.run.pk,
-                task_id=self.table.places[retry.task_id].id,
+                task_id=self.table.row_id(retry.task_id),
                 key=retry.task_id,
                 kind=Timer.RETRY,
                 token=token_of(self.state, retry.task_id),
@@ -387,22 +388,6 @@ def go_on_to_the_end(unit: Unit, expected: int, taker: Taker | None) -> None:
         unit.keep(taker)
 
 
-def begin(run: Run, plan: Plan, step: Callable[[Unit], None]) -> None:
-    """As `change`, for a run whose row was made in the present transaction: it gets its tasks and starts."""
-    at = run.created_at.timestamp()
-    state = RunState.for_plan(plan, inputs=run.inputs)
-    table = RowTable(run.pk, complete=True)
-    for task in state.tasks.values():
-        task.at = at
-        table.new(task)
-    state.tasks, state.channels = table, RowChannels(run.pk)
-    unit = Unit(run, plan, state, at)
-    table.save(list(table), unit.writes)
-    step(unit)
-    unit.settle()
-    unit.keep()
-
-
 def record(run_id: int, news: n.News, guard: Callable[[Unit], bool] | None = None) -> bool:
     """Fold one piece of news into a run if `guard` holds; whether it did."""
 
@@ -494,5 +479,5 @@ def _after_commit(hint: hooks.Hint, messages: list[hooks.DispatchMessage], to_fo
 
 
 __all__ = [
-    "RUN", "Locked", "Refused", "Unit", "begin", "change", "go_on", "go_on_to_the_end", "record", "seen", "sight", "storable",
+    "RUN", "Locked", "Refused", "Unit", "change", "go_on", "go_on_to_the_end", "record", "seen", "sight", "storable",
 ]  # fmt: skip

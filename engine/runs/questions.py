@@ -68,7 +68,7 @@ def open_requests(unit: Unit, news: TaskSuspended) -> dict[str, FeedbackRequest]
     """The rows of what a suspended body asked, by key; new ones where it had not asked the same before."""
     asked: dict[str, FeedbackRequest] = {}
     for question in news.requests:
-        row = _newest(unit.table.places[news.task_id].id, question)
+        row = _newest(unit.table.row_id(news.task_id), question)
         version = 1
         if row is not None:
             if row.payload_hash == question.fingerprint and row.state != FeedbackRequest.WITHDRAWN:
@@ -83,11 +83,9 @@ def open_requests(unit: Unit, news: TaskSuspended) -> dict[str, FeedbackRequest]
 
 def _open(unit: Unit, question: Question, version: int) -> FeedbackRequest:
     waits = question.timeout is not None and question.on_timeout != "wait"
-    task_row = unit.table.places[question.task_id].id
-    assert task_row is not None
     row = FeedbackRequest(
         public_id=id_of(unit.run.public_id, question, version),
-        run_id=unit.run.pk, task_id=task_row, task_key=question.task_id,
+        run_id=unit.run.pk, task_id=unit.table.row_id(question.task_id), task_key=question.task_id,
         iteration=question.iteration, key=question.key, version=version, kind=question.kind.value,
         prompt=question.prompt, data=question.data, payload_hash=question.fingerprint, options=list(question.options),
         schema=question.schema, editable=question.editable, timeout=question.timeout, on_timeout=question.on_timeout,

@@ -13,8 +13,8 @@ from engine.runs import database, values
 from engine.runs.fields import dumps
 from engine.runs.models import ChannelValue, RunTask
 from engine.runs.prepared import Columns
-from engine.runs.statements import Writes, new_tasks
-from engine.sql import rows
+from engine.runs.statements import Writes
+from engine.sql import NeedsLock, rows
 
 _COLUMNS = (
     "id", "key", "status", "outcome", "reason", "error", "iteration", "attempt", "retry_count", "lost_count",
@@ -59,7 +59,8 @@ class RowTable(TaskTable):
         self._complete = complete
         self._absent: set[str] = set()
         self._reads = 0
-        self._eager_after = max(_EAGER_AFTER, size // _TASKS_PER_READ)
+        # A small run is read at once.
+        self._eager_after = max(_EAGER_AFTER, size // _TASKS_PER_READ) if size > _TASKS_PER_READ else 0
 
     def load(self, keys: Iterable[str]) -> None:
         """Read these tasks in one query; ids without a row are remembered as absent."""
@@ -133,6 +134,13 @@ class RowTable(TaskTable):
                     self._take(dict(zip(_COLUMNS, row, strict=True)))
         return super().unfinished()
 
+    def row_id(self, key: str) -> int:
+        """The id of a task's row. Raises NeedsLock where it is only made with the statement that is the whole change."""
+        found = self.places[key].id
+        if found is None:
+            raise NeedsLock(f"the row of task {key}")
+        return found
+
     def new(self, state: TaskState) -> None:
         """Add a task that has no row yet."""
         self[state.task_id] = state
@@ -150,7 +158,7 @@ class RowTable(TaskTable):
             else:
                 writes.add("tasks", (place.id, *_moving(state, place), is_new, *result))
         if fresh:
-            for key, row_id in new_tasks(fresh).items():
+            for key, row_id in writes.add_tasks(fresh).items():
                 self.places[key].id = row_id
 
     def note_times(self, key: str, to: str, at: float) -> None:

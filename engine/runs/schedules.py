@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.access import Actor, audit
 from engine.core.errors import Conflict, EngineError, Forbidden, InvalidInput, LimitExceeded, NotFound
-from engine.runs import control, cron, data, database, idempotency
+from engine.runs import cron, data, database, idempotency, starting
 from engine.runs.models import Run, WorkflowSchedule
 from engine.runs.plans import plan_of
 from engine.runs.workflows import as_uuid, find
@@ -45,7 +45,7 @@ def create_schedule(
         raise Conflict(f"Workflow {definition.name!r} is archived and cannot be started.", code="archived")
     given: dict[str, Any] = {"cron": cron, "zone": zone, "inputs": inputs or {}, "missed": missed, "enabled": enabled}
     _check(given)
-    control.checked_inputs(plan_of(control.version_of(definition, None).pk), given["inputs"])
+    starting.checked_inputs(plan_of(starting.version_of(definition, None).pk), given["inputs"])
     if WorkflowSchedule.objects.filter(definition=definition).count() >= MOST:
         raise Conflict(f"Workflow {definition.name!r} has {MOST} schedules already; delete one first.", code="too_many")
 
@@ -83,7 +83,7 @@ def change_schedule(actor: Actor, workflow: str, schedule: str, **changes: Any) 
             given = {name: getattr(row, name) for name in ("cron", "zone", "inputs", "missed", "enabled")}
             _check(given)
             if "inputs" in changes:
-                control.checked_inputs(plan_of(control.version_of(found.definition, None).pk), given["inputs"])
+                starting.checked_inputs(plan_of(starting.version_of(found.definition, None).pk), given["inputs"])
             row.problem = ""
             _plan_next(row, database.now())
             row.save()
@@ -154,7 +154,7 @@ def _start(row: WorkflowSchedule, time: datetime) -> None:
         if row.created_by is None:
             raise Forbidden("The account that made this schedule is gone; delete it and make a new one.")
         with audit.acting_via("schedule"):
-            run = control.start(
+            run = starting.start(
                 row.created_by, workflow=str(row.definition.public_id), inputs=row.inputs, business_key=key
             )
         changes["last_run"] = Run.objects.get(public_id=run)

@@ -57,7 +57,7 @@ _TABLES = {
 }  # fmt: skip
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), default=datetime.isoformat).encode
+encode = json.JSONEncoder(separators=(",", ":"), default=datetime.isoformat).encode
 
 
 class Late(Exception):
@@ -84,6 +84,10 @@ class Writes:
         """Ids of the attempts that will be over."""
         return [values[0] for values in self.rows["finished"]]
 
+    def add_tasks(self, given: Sequence[Row]) -> dict[str, int]:
+        """New tasks, in the order of `NEW_TASKS`; the ids, by their keys, of what is written at once."""
+        return new_tasks(given)
+
     def send(self, expected: int | None = None) -> dict[str, int]:
         """Write everything gathered so far; the ids of new attempts by their nonce. Raises Late.
 
@@ -108,7 +112,7 @@ def new_tasks(given: Sequence[Row]) -> dict[str, int]:
             f"INSERT INTO engine_runtask ({names}) SELECT {names} "  # noqa: S608
             f"FROM json_to_recordset(%s::json) AS n({typed}) RETURNING key, id"
         )
-        found = sql.rows(text, [_encode([_record(NEW_TASKS, values) for values in given])])
+        found = sql.rows(text, [encode([named(NEW_TASKS, values) for values in given])])
         return {key: row_id for key, row_id in found}  # noqa: C416  a row is no pair to the type checker
     text = f"INSERT INTO engine_runtask ({names}) VALUES ({', '.join('?' * len(NEW_TASKS))}) RETURNING key, id"  # noqa: S608
     return dict(sql.row(text, values) for values in given)
@@ -122,11 +126,11 @@ def _at_once(waiting: dict[str, list[Row]], expected: int | None) -> dict[str, i
     given: list[Any] = []
     for name, rows in waiting.items():
         columns = _TABLES[name]
-        records = [_record(columns, values) for values in rows]
+        records = [named(columns, values) for values in rows]
         if _count(name, rows):
-            given += [_encode(record) for record in records]
+            given += [encode(record) for record in records]
         else:
-            given.append(_encode(records))
+            given.append(encode(records))
         if name == "run" and expected is not None:
             given.append(expected)
     text = _statement(tuple((name, _count(name, rows)) for name, rows in waiting.items()), expected is not None)
@@ -146,7 +150,7 @@ def _at_once(waiting: dict[str, list[Row]], expected: int | None) -> dict[str, i
     return dict(zip(nonces or (), ids or (), strict=True))
 
 
-def _record(columns: Iterable[str], values: Row) -> dict[str, Any]:
+def named(columns: Iterable[str], values: Row) -> dict[str, Any]:
     """Without what is NULL: a column that is not named is NULL too."""
     return {name: value for name, value in zip(columns, values, strict=True) if value is not None}
 
@@ -270,4 +274,4 @@ def _lite(name: str) -> str:
     return f"UPDATE {_TARGET[name]} AS t SET {text}"  # noqa: S608
 
 
-__all__ = ["Late", "Moved", "Writes", "new_tasks"]
+__all__ = ["Late", "Moved", "Writes", "encode", "named", "new_tasks"]

@@ -25,10 +25,8 @@ def ask(unit: Unit, command: StartChild) -> None:
     if unit.run.depth >= kinds.MAX_DEPTH:
         unit.tell(replace(kinds.too_deep(command.task_id), at=unit.at))
         return
-    task_row = unit.table.places[command.task_id].id
-    assert task_row is not None
     row = ChildRun(
-        parent_id=unit.run.pk, task_id=task_row, key=command.task_id, iteration=command.iteration,
+        parent_id=unit.run.pk, task_id=unit.table.row_id(command.task_id), key=command.task_id, iteration=command.iteration,
         attempt=command.attempt, workflow=command.workflow, version=command.version, inputs=command.inputs,
         follow_after=database.in_seconds(FAST_SECONDS),
     )  # fmt: skip

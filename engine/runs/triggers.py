@@ -17,7 +17,7 @@ from django.db.models import Q
 
 from engine.access import Actor, audit, sealing
 from engine.core.errors import Conflict, Forbidden, InvalidInput, NotFound, RequestError
-from engine.runs import control, data, database, idempotency
+from engine.runs import data, database, idempotency, starting
 from engine.runs.models import WorkflowTrigger
 from engine.runs.plans import plan_of
 from engine.runs.workflows import as_uuid, find
@@ -120,10 +120,10 @@ def pull(
         raise Conflict("This trigger is switched off.", code="disabled")
     if row.created_by is None:
         raise Forbidden("The account that made this trigger is gone; delete it and make a new one.")
-    plan = plan_of(control.version_of(row.definition, None).pk)
+    plan = plan_of(starting.version_of(row.definition, None).pk)
     inputs = _inputs(read(), declared=plan.inputs_schema is not None)
     _note_use(row)
-    return control.start_run(
+    return starting.start_run(
         row.created_by, workflow=str(row.definition.public_id), inputs=inputs, idempotency_key=idempotency_key,
         scope=f"trigger:{row.pk}",
     )  # fmt: skip

@@ -165,10 +165,15 @@ def find(actor: Actor, action: str, workflow: str) -> WorkflowDefinition:
     if row is None and (public_id := as_uuid(workflow)) is not None:
         row = WorkflowDefinition.objects.filter(public_id=public_id).first()
     if row is None:
-        policy.require(actor, "workflow.view")
-        raise NotFound(f"There is no workflow {workflow[:80]!r}, or it is not open to you.")
+        raise no_such(actor, workflow)
     policy.require(actor, action, row)
     return row
+
+
+def no_such(actor: Actor, workflow: str) -> NotFound:
+    """What to raise for an id or slug without a workflow. Raises Forbidden for who may not look for one anyway."""
+    policy.require(actor, "workflow.view")
+    return NotFound(f"There is no workflow {workflow[:80]!r}, or it is not open to you.")
 
 
 def as_uuid(text: object) -> uuid.UUID | None:
