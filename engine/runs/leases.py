@@ -6,7 +6,8 @@ Each transition is one guarded UPDATE inside the change of its run. Only the dat
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -71,23 +72,37 @@ class Claim:
 
     @property
     def task_row(self) -> int:
-        row = self.unit.table.places[self.task.id].id
-        assert row is not None
-        return row
+        return self.unit.table.row_id(self.task.id)
 
 
-def claim(
-    attempt_id: int, nonce: str, worker: str, taker_for: Callable[[str | None], Taker] | None = None
-) -> Claim | None:
-    """Take a dispatched attempt; its task begins to run. None when it is not to be had: a normal outcome.
+TakerFor = Callable[[str | None], Taker]
+"""Gives, for the queue of an attempt, who may go on with its run."""
 
-    `taker_for` gives, for the queue the attempt came from, who may go ahead of it.
-    """
+
+def claim(attempt_id: int, nonce: str, worker: str, taker_for: TakerFor | None = None) -> Claim | None:
+    """Take a dispatched attempt; its task begins to run. None when it is not to be had: a normal outcome."""
     # The first statement of a job is the one that meets a dead connection.
     found = database.retried(lambda: row(_offer(sight()), (attempt_id, nonce)))
-    if found is None:
-        return None
-    key, *values = found
+    return None if found is None else _claimed(found, worker, attempt_id, taker_for)
+
+
+def pull(worker: str, job: int, queue: str, taker_for: TakerFor, until: float) -> Claim | None:
+    """As `claim`, without a message: work of any run that waits in the database for room on the wire, one of the most
+    urgent. None when there is none, or by the monotonic clock it is later than `until`.
+    """
+    while time.monotonic() < until:
+        now = () if database.on_postgresql() else (database.now(),)
+        found = row(_next(sight(), database.on_postgresql()), (queue, *now))
+        if found is None:
+            return None
+        if taken := _claimed(found, worker, job, taker_for):
+            return taken
+    return None
+
+
+def _claimed(found: Sequence[Any], worker: str, job: int, taker_for: TakerFor | None) -> Claim | None:
+    """`found`: an attempt's id and task, and the run as `seen` wants it."""
+    attempt_id, key, *values = found
     known = seen(values)
 
     def step(unit: Unit) -> Claim | None:
@@ -102,11 +117,11 @@ def claim(
             _close(attempt_id, Attempt.OK, unit.moment)
             unit.carry_out_inline(key)
             return None
-        unit.writes.add("begun", (attempt_id, *attempts.right(unit, worker, attempt_id, planned)))
+        unit.writes.add("begun", (attempt_id, *attempts.right(unit, worker, job, planned)))
         unit.table.load(unit.plan.sources(key))
         if taker_for is not None:
             attempts.reserve(unit, taker_for(planned.queue), [planned])
-        return Claim(attempt_id=attempt_id, worker=worker, task=planned, unit=unit, job=attempt_id)
+        return Claim(attempt_id=attempt_id, worker=worker, task=planned, unit=unit, job=job)
 
     try:
         taken = change(known.run.pk, step, keys=(key,), known=known)
@@ -117,11 +132,26 @@ def claim(
 
 @cache
 def _offer(run: str) -> str:
+    return f"{_ATTEMPT.format(run)} WHERE engine_attempt.id = %s AND nonce = %s AND state = 'dispatched' AND NOT held"
+
+
+@cache
+def _next(run: str, on_postgresql: bool) -> str:
+    """Not always the very first: many workers look at the same moment, and only one of them would get it."""
+    due = "clock_timestamp()" if on_postgresql else "%s"
     return (
-        f"SELECT engine_attempt.key, {run} FROM engine_attempt "  # noqa: S608
-        "JOIN engine_run ON engine_run.id = engine_attempt.run_id "
-        "WHERE engine_attempt.id = %s AND nonce = %s AND state = 'dispatched' AND NOT held"
+        f"{_ATTEMPT.format(run)} WHERE engine_attempt.id = (SELECT id FROM (SELECT waiting.id FROM engine_attempt AS waiting "  # noqa: S608
+        "JOIN engine_run AS its ON its.id = waiting.run_id WHERE waiting.state = 'dispatched' AND NOT waiting.held "
+        f"AND waiting.queue = %s AND waiting.published_at IS NULL AND waiting.publish_after <= {due} AND NOT its.paused "
+        f"ORDER BY waiting.priority, waiting.id LIMIT {_FIRST_FEW}) AS few ORDER BY random() LIMIT 1)"
     )
+
+
+_FIRST_FEW = 4
+_ATTEMPT = (
+    "SELECT engine_attempt.id, engine_attempt.key, {} FROM engine_attempt "
+    "JOIN engine_run ON engine_run.id = engine_attempt.run_id"
+)
 
 
 def _close(attempt_id: int, state: str, moment: datetime) -> None:

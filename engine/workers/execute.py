@@ -25,8 +25,8 @@ from engine.core.errors import EngineError
 from engine.core.plan import PlanTask
 from engine.core.scope import upstream
 from engine.execution.attempt import Call, Outcome, carry_out
-from engine.runs import leases, values
-from engine.runs.attempts import LEASE_SECONDS, Taker, limit_of
+from engine.runs import hooks, leases, sweeps, values
+from engine.runs.attempts import DEFAULT_QUEUE, LEASE_SECONDS, Taker, limit_of
 from engine.runs.channels import StoredChannels, StoredSteps
 from engine.runs.leases import Claim, Report
 from engine.runs.questions import StoredAnswers
@@ -39,6 +39,8 @@ RECORD_SECONDS = LEASE_SECONDS
 """How long a finished body's report is offered to a database that does not answer."""
 GO_ON_SECONDS = 1.0
 """How long a worker goes on with one run before the wire has its turn again."""
+PULL_SECONDS = 0.25
+"""How long it goes on with other runs."""
 TOGETHER = 8
 """How many short attempts of one run a worker takes, and records, together."""
 AHEAD = 15
@@ -51,7 +53,8 @@ _odd: dict[str, int] = {}  # function -> how many of its bodies must simply work
 
 
 def execute(attempt_id: int, nonce: str, worker: str) -> bool:
-    """Claim, carry out, record; then go on with the same run while it has work that this worker can do.
+    """Claim, carry out, record; then go on with the same run while it has work that this worker can do, and after that
+    with what waits for room on the wire, so that nobody is idle until the engine process has looked.
 
     Delivered twice, the second claim finds nothing to claim; gives whether there was something.
     """
@@ -62,18 +65,37 @@ def execute(attempt_id: int, nonce: str, worker: str) -> bool:
             can=lambda task: task.queue == queue and _is_known(task),
         )  # fmt: skip
 
+    began = time.monotonic()
     claim = leases.claim(attempt_id, nonce, worker, taker_for)
     if claim is None:
         return False
-    taker = taker_for(claim.task.queue)
-    until = time.monotonic() + GO_ON_SECONDS
+    queue = claim.task.queue
+    while claim is not None:
+        _go_on(claim, taker_for(queue), began + GO_ON_SECONDS)
+        claim = leases.pull(worker, attempt_id, queue or DEFAULT_QUEUE, taker_for, began + PULL_SECONDS)
+    if time.monotonic() > began + PULL_SECONDS:
+        _hand_on(queue or DEFAULT_QUEUE)
+    return True
+
+
+def _go_on(claim: Claim, taker: Taker, until: float) -> None:
+    """Carry out what was claimed, and what the run has next."""
     claims = [claim]
     while claims:
         stretch = Stretch(claims)
-        while (claim := stretch.following()) is not None:
-            stretch.add(claim, carry_out_claim(claim))
+        while (following := stretch.following()) is not None:
+            stretch.add(following, carry_out_claim(following))
         claims = _record(stretch, taker if time.monotonic() < until else None)
-    return True
+
+
+def _hand_on(queue: str) -> None:
+    """Put the next that waits on the wire, whose turn it is now: the worker that takes it goes on from there."""
+    hooks.send(
+        [
+            hooks.DispatchMessage(attempt_id=item.id, nonce=item.nonce, queue=item.queue, is_urgent=item.lost_count > 0)
+            for item in sweeps.take_unpublished(1, [queue])
+        ]
+    )
 
 
 def _is_known(task: PlanTask) -> bool:

@@ -173,6 +173,11 @@ def receive(state: State, worker: int, message: tuple[int, int]) -> State:
     return hold(state._replace(broker=tuple(left)), worker, Body(*message, 0, False))
 
 
+def pull(state: State, worker: int, task: int) -> State:
+    """engine.runs.leases.pull: a worker that is done looks at the outbox itself; no message brings it there."""
+    return hold(state, worker, Body(task, state.tasks[task].number, 0, False))
+
+
 def claim(state: State, worker: int, design: Design) -> State:
     """engine.runs.leases.claim: READY → RUNNING if the attempt is still dispatched and the run still runs."""
     body = state.workers[worker]
@@ -322,6 +327,9 @@ def steps(state: State, design: Design) -> Iterator[State]:
         if body is None:
             for message in dict.fromkeys(state.broker):
                 yield receive(state, worker, message)
+            for task, row in enumerate(state.tasks):
+                if design.outbox and row.status == READY and row.wire == WAITS:
+                    yield pull(state, worker, task)
             break  # a second idle worker could do nothing else
     for worker, body in enumerate(state.workers):
         if body is not None and not body.runs:
