@@ -37,6 +37,7 @@ DEADLINE_GRACE = 10.0
 FAST_SECONDS = 1.5
 """How long the engine process leaves a new attempt to whoever made it."""
 DEFAULT_QUEUE = "default"
+_LOOK_AHEAD = 4  # stretches whose tasks are read together: if they come as foreseen, one read serves all of them
 _PER_SLOT, _LEAST_WINDOW, _LOOK_SECONDS = 4, 8, 5.0
 
 
@@ -247,7 +248,8 @@ def reserve(unit: Unit, taker: Taker, begun: list[PlanTask]) -> None:
     if not taker.ahead or unit.state.live != len(begun) or not all(_may_go_ahead(unit, taker, task) for task in begun):
         return
     keys = [task.id for task in begun]
-    unit.table.load(near(unit.plan, keys, taker.ahead))
+    if unit.table.lacks(near(unit.plan, keys, taker.ahead)):
+        unit.table.load(near(unit.plan, keys, _LOOK_AHEAD * taker.ahead))
     for key in foreseen(unit.plan, unit.state, keys, taker.ahead):
         task = unit.plan.tasks[key]
         if task.priority != begun[0].priority or unit.table.places[key].attempt_no:

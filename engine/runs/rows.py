@@ -76,6 +76,12 @@ class RowTable(TaskTable):
             self._read(wanted)
             self._absent.update(key for key in wanted if not dict.__contains__(self, key))
 
+    def lacks(self, keys: Iterable[str]) -> bool:
+        """Whether one of these has not been read yet."""
+        if self._complete:
+            return False
+        return any(not dict.__contains__(self, key) and key not in self._absent for key in keys)
+
     def load_all(self) -> None:
         if not self._complete:
             self._read()

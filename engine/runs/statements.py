@@ -19,9 +19,6 @@ from django.db import connection
 from engine import sql
 from engine.sql import Row
 
-_UNROLLED = 8
-"""Up to so many rows of an UPDATE are given one by one, so that the planner knows that they are few."""
-
 _TIME, _TEXT, _COUNT, _ID, _FLAG = "timestamptz", "text", "int", "bigint", "bool"
 FINISHED = {
     "id": _ID, "worker": _TEXT, "state": _TEXT, "ended_at": _TIME, "inputs": _TEXT, "result": _TEXT,
@@ -125,15 +122,10 @@ def _at_once(waiting: dict[str, list[Row]], expected: int | None) -> dict[str, i
     # JSON, because it is made in C: one array per column costs the driver more than the database the whole statement.
     given: list[Any] = []
     for name, rows in waiting.items():
-        columns = _TABLES[name]
-        records = [named(columns, values) for values in rows]
-        if _count(name, rows):
-            given += [encode(record) for record in records]
-        else:
-            given.append(encode(records))
+        given.append(encode([named(_TABLES[name], values) for values in rows]))
         if name == "run" and expected is not None:
             given.append(expected)
-    text = _statement(tuple((name, _count(name, rows)) for name, rows in waiting.items()), expected is not None)
+    text = _statement(tuple(waiting), expected is not None)
     try:
         found = (
             sql.cursor()
@@ -155,21 +147,15 @@ def named(columns: Iterable[str], values: Row) -> dict[str, Any]:
     return {name: value for name, value in zip(columns, values, strict=True) if value is not None}
 
 
-def _count(name: str, rows: list[Row]) -> int:
-    """How many rows are given one by one; 0: all of them as one array."""
-    return len(rows) if name not in _NEW and len(rows) <= _UNROLLED else 0
-
-
 @cache
-def _statement(tables: tuple[tuple[str, int], ...], is_guarded: bool) -> bytes:
+def _statement(names: tuple[str, ...], is_guarded: bool) -> bytes:
     """One statement for these tables; it takes their rows as JSON, then how many attempts must be found to finish
     and to begin. Where fewer are found it fails, which undoes all of it: by a division by zero, or by its logarithm.
     """
-    names = [name for name, _ in tables]
-    parts = [f"{part} AS ({_part(name, count, is_guarded)})" for name, count in tables for part in _parts(name, count)]
+    parts = [f"{name} AS ({_part(name, is_guarded)})" for name in names]
     gone = "NOT EXISTS (SELECT 1 FROM run) OR " if is_guarded else ""
     checks = [
-        failing.format(f"CASE WHEN {gone}{_sum(name, dict(tables)[name])} = %s THEN 1 ELSE 0 END")
+        failing.format(f"CASE WHEN {gone}(SELECT count(*) FROM {name}) = %s THEN 1 ELSE 0 END")  # noqa: S608
         for name, failing in _COUNTED.items()
         if name in names
     ]
@@ -179,34 +165,26 @@ def _statement(tables: tuple[tuple[str, int], ...], is_guarded: bool) -> bytes:
     return sql.numbered(f"WITH {', '.join(parts)} SELECT {found} {source}WHERE {' AND '.join(checks or ['true'])}")
 
 
-def _parts(name: str, count: int) -> list[str]:
-    """The names of the common table expressions that write to a table: one for each row that is given by itself.
-
-    One by one the planner looks each row up by its key. Together it joins them with the whole table as long as that
-    is small, and a prepared statement keeps the plan while the table grows.
-    """
-    return [name, *(f"{name}{place}" for place in range(2, count + 1))]
-
-
-def _sum(name: str, count: int) -> str:
-    return " + ".join(f"(SELECT count(*) FROM {part})" for part in _parts(name, count))  # noqa: S608
-
-
-def _part(name: str, count: int, is_guarded: bool) -> str:
+def _part(name: str, is_guarded: bool) -> str:
     columns = _TABLES[name]
     names = ", ".join(columns)
     typed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
-    one = f"SELECT {names} FROM json_to_record(%s::json) AS r({typed})"  # noqa: S608
-    given = f"({one}) AS n" if count else f"json_to_recordset(%s::json) AS n({typed})"
+    given = f"json_to_recordset(%s::json) AS n({typed})"
     # Whatever reads from `run` waits for its row, which is the lock, and finds none when the run has moved on.
     there = "EXISTS (SELECT 1 FROM run)" if is_guarded and name != "run" else "true"
     if name in _NEW:
         returning = " RETURNING id, nonce" if name == "attempts" else ""
         return f"INSERT INTO {_NEW[name]} ({names}) SELECT {names} FROM {given} WHERE {there}{returning}"  # noqa: S608
-    where = f"{_WHERE[name]} AND {there}" + (" AND t.seq = %s" if is_guarded and name == "run" else "")
+    where = f"{_WHERE[name]} AND {_FEW.format(next(iter(columns)))} AND {there}" + (
+        " AND t.seq = %s" if is_guarded and name == "run" else ""
+    )
     return f"UPDATE {_TARGET[name]} AS t SET {_changes(name, 'n.')} FROM {given} WHERE {where} RETURNING 1"  # noqa: S608
 
 
+_FEW = "n.{0} + 0 = n.{0}"
+"""Always true, and to the planner so rare that it looks each row up by its key. Else it joins them with the whole table
+as long as that is small, and a prepared statement keeps the plan while the table grows.
+"""
 _COUNTED = {"finished": "1 / {} = 1", "begun": "ln({}) = 0"}
 _NEW = {"attempts": "engine_attempt", "events": "engine_runevent"}
 _TARGET = {

@@ -43,7 +43,7 @@ PULL_SECONDS = 0.25
 """How long it goes on with other runs."""
 TOGETHER = 8
 """How many short attempts of one run a worker takes, and records, together."""
-AHEAD = 15
+AHEAD = 31
 """How many attempts that surely follow it may go ahead with, before it records what it has done."""
 SHORT_SECONDS = 0.005
 _SEEN = 20

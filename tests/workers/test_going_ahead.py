@@ -301,7 +301,8 @@ def test_a_worker_goes_ahead_once_it_knows_the_function_to_be_short_and_plain(
 ) -> None:
     monkeypatch.setattr(executing, "_times", {})
     monkeypatch.setattr(executing, "_odd", {})
-    long = document([task(f"t{place}") for place in range(24)], [f"t{i}>t{i + 1}" for i in range(23)])
+    monkeypatch.setattr(stretch, "STRETCH_SECONDS", 60.0)  # however slow this machine is
+    long = document([task(f"t{place}") for place in range(48)], [f"t{i}>t{i + 1}" for i in range(47)])
     statements: list[int] = []
     real = ledger.Unit.keep
     monkeypatch.setattr(
@@ -312,7 +313,7 @@ def test_a_worker_goes_ahead_once_it_knows_the_function_to_be_short_and_plain(
     attempt = run.open()[0]
     assert execute(attempt.pk, attempt.nonce, WORKER)
     assert_over(run)
-    assert len(statements) == 1 + 3 + 2, "claim, three to get to know it, then sixteen and five"
+    assert len(statements) == 1 + 3 + 2, "claim, three to get to know it, then thirty-two and thirteen"
     counting = driver.start(document([{"id": key, "uses": "body.counts"} for key in "abcd"], ["a>b", "b>c", "c>d"]))
     attempt = counting.open()[0]
     assert execute(attempt.pk, attempt.nonce, WORKER)
