@@ -233,7 +233,7 @@ def test_a_statement_prepared_while_tables_are_small_finds_rows_by_key(driver: D
         cursor.execute("DROP TABLE pg_temp.engine_run, pg_temp.engine_attempt, pg_temp.engine_runtask")
         cursor.execute("RESET plan_cache_mode")
     assert "Index Scan using engine_attempt_pkey" in plan
-    assert plan.count("Index Scan using engine_runtask_pkey") == 2
+    assert "Index Scan using engine_runtask_pkey" in plan
     assert "Seq Scan on engine_attempt" not in plan
     assert "Seq Scan on engine_runtask" not in plan
 
