@@ -72,9 +72,7 @@ def execute(attempt_id: int, nonce: str, worker: str) -> bool:
     queue = claim.task.queue
     while claim is not None:
         _go_on(claim, taker_for(queue), began + GO_ON_SECONDS)
-        claim = leases.pull(worker, attempt_id, queue or DEFAULT_QUEUE, taker_for, began + PULL_SECONDS)
-    if time.monotonic() > began + PULL_SECONDS:
-        _hand_on(queue or DEFAULT_QUEUE)
+        claim = _fetched(worker, attempt_id, queue or DEFAULT_QUEUE, taker_for, began + PULL_SECONDS)
     return True
 
 
@@ -88,8 +86,20 @@ def _go_on(claim: Claim, taker: Taker, until: float) -> None:
         claims = _record(stretch, taker if time.monotonic() < until else None)
 
 
+def _fetched(worker: str, job: int, queue: str, taker_for: leases.TakerFor, until: float) -> Claim | None:
+    """What waits for room on the wire, or after `until` nothing: the next that waits is on the wire then."""
+    try:
+        if time.monotonic() < until and (claim := leases.pull(worker, job, queue, taker_for, until)):
+            return claim
+        if time.monotonic() > until:
+            _hand_on(queue)
+    except (OperationalError, InterfaceError) as down:
+        log.warning("execute: what waits is left to the engine process: %s", down)
+    return None
+
+
 def _hand_on(queue: str) -> None:
-    """Put the next that waits on the wire, whose turn it is now: the worker that takes it goes on from there."""
+    """Put the next that waits on the wire; the worker that takes it goes on from there."""
     hooks.send(
         [
             hooks.DispatchMessage(attempt_id=item.id, nonce=item.nonce, queue=item.queue, is_urgent=item.lost_count > 0)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from engine.runs import api, hooks, leases
@@ -117,3 +118,15 @@ def test_what_is_pulled_belongs_to_the_job_that_brought_the_worker(driver: Drive
 
 def taker_for(queue: str | None) -> Taker:
     return Taker(worker=WORKER, job=1, can=lambda task: True, is_short=lambda task: False)
+
+
+def test_a_database_that_goes_away_after_the_work_is_no_failure_of_it(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*given: Any) -> None:
+        raise OperationalError("the server is gone")
+
+    monkeypatch.setattr(leases, "pull", gone)
+    first, second = waiting(driver, 2)
+    assert carried_out(first)
+    assert (first.status, len(second.open())) == ("succeeded", 1)
