@@ -9,6 +9,8 @@ from typing import Any
 from engine.core.errors import ArgumentError, WorkflowStateError
 from engine.core.schema import Signature
 
+FIRST = "*"  # as a name in `given`: the first parameter, whatever its name. Whoever planned had no function to ask
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
@@ -29,14 +31,15 @@ def fill(
 ) -> tuple[list[Any], dict[str, Any]]:  # fmt: skip
     """(positional, keyword) arguments for a call. Raises ArgumentError naming what nothing fills."""
     one = next(iter(sources.main.values())) if len(sources.main) == 1 else None
+    given = _with_first(sources.given, signature)
     filled: dict[str, Any] = {}
     open_names: list[str] = []
     for parameter in signature.parameters:
         name = parameter.name
         if name in sources.params:
             filled[name] = sources.params[name]
-        elif name in sources.given:
-            filled[name] = sources.given[name]
+        elif name in given:
+            filled[name] = given[name]
         elif pulls and name in pulls and pull is not None:
             filled[name] = pull(*pulls[name])
         elif name in sources.inputs:
@@ -52,7 +55,8 @@ def fill(
     if open_names:
         raise ArgumentError(task_id, open_names[0], _available(sources, one))
     known = {parameter.name for parameter in signature.parameters}
-    extra = {name: value for name, value in sources.given.items() if name not in known and name != signature.context}
+    known.add(signature.context or "")
+    extra = {name: value for named in (given, sources.params) for name, value in named.items() if name not in known}
     if extra and not signature.open:
         raise WorkflowStateError(
             f"Task {task_id!r} was given {', '.join(map(repr, extra))}, which its function does not take."
@@ -62,6 +66,12 @@ def fill(
         filled[signature.context] = context
     positional = [filled.pop(p.name) for p in signature.parameters if p.positional_only and p.name in filled]
     return positional, filled
+
+
+def _with_first(given: Mapping[str, Any], signature: Signature) -> Mapping[str, Any]:
+    if FIRST not in given or not signature.parameters:
+        return given
+    return {signature.parameters[0].name if name == FIRST else name: value for name, value in given.items()}
 
 
 def _available(sources: Sources, one: Any) -> list[str]:

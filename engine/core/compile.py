@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from engine.core import registry
+from engine.core.arguments import FIRST
 from engine.core.assemble import assemble
 from engine.core.checks import (
     ANYTHING,
@@ -359,8 +360,8 @@ class _Compiler:
                 self.problem("unknown_task", f"there is no registered task {node.uses!r}", f"{place}.uses")
             return {}
         names = [parameter.name for parameter in wrapper.signature.parameters]
-        chosen = node.settings.get("parameter", names[0] if names else None)
-        if chosen not in names:
+        chosen = node.settings.get("parameter", names[0] if names else FIRST if self.published else None)
+        if chosen not in names and not self.published:
             offered = ", ".join(names) or "none"
             message = f"{node.uses!r} has no parameter {chosen!r} for the items; it has: {offered}"
             self.problem(
@@ -374,8 +375,8 @@ class _Compiler:
                 self.problem("unknown_task", f"there is no registered task {node.uses!r}", f"{place}.uses")
             return
         params = node.settings.get("params", {})
-        if not params and not self.strict:
-            return
+        if self.published or (not params and not self.strict):
+            return  # functions change under runs that must go on; what no longer fits fails the task that comes to it
         schema = wrapper.parameters
         for name, value in params.items():
             known = schema["properties"].get(name)

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from engine import DefinitionError, TaskWrapper, WorkflowContext
+from engine import DefinitionError, TaskWrapper, WorkflowContext, task
 from engine.core.compile import compile as compile_document
 from engine.core.compile import problems
 from engine.core.definition import json_schema
@@ -155,3 +155,13 @@ def test_inputs_that_were_left_out_have_their_declared_defaults() -> None:
     assert wf.execute(inputs={"tone": "merry"}).results == {"say": "merry"}
     with pytest.raises(InvalidInput, match="do not fit"):
         wf.execute(inputs={"tone": 3})
+
+
+def test_a_function_that_takes_anything_gets_all_parameters_of_the_document():
+    @task
+    def anything(**given):
+        return given
+
+    doc = document([{"id": "a", "uses": "anything", "params": {"x": 1, "y": {"$": "1 + 1"}}}])
+    wf = WorkflowContext.from_definition(doc, tasks={"anything": anything})
+    assert wf.execute().results["a"] == {"x": 1, "y": 2}

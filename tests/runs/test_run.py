@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from engine import task as task_decorator
 from engine.core import news as n
+from engine.core import registry
 from engine.core.errors import Conflict, Gone, InvalidInput, NotFound
-from engine.runs import api, leases, sweeps
+from engine.runs import api, leases, plans, sweeps
 from engine.runs.models import Attempt, FeedbackRequest, RunEvent, RunTask, Timer
+from engine.workers import execute
 
 from .driver import Driver, document, finish, fire_timers, task
 
@@ -183,9 +186,6 @@ def test_a_retried_run_keeps_what_worked(driver: Driver) -> None:
 def test_a_run_whose_code_is_gone_can_still_be_looked_at_and_stopped(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.core import registry
-    from engine.runs import plans
-
     run = driver.start(document([task("a", max_retries=1, params={"value": 1}), task("b")], ["a>b"]))
     monkeypatch.delitem(registry._tasks, "test.echo")
     plans.forget()
@@ -194,6 +194,43 @@ def test_a_run_whose_code_is_gone_can_still_be_looked_at_and_stopped(
     api.stop_run(driver.boss, run.id)
     assert run.status == "stopping"
     leases.lost(Attempt.objects.get(key="a").pk)
+    assert run.status == "stopped"
+
+
+def test_a_mapped_function_that_is_gone_keeps_no_run_from_going_on_and_may_come_back(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapped = {"id": "all", "kind": "map", "uses": "test.echo", "items": [7]}
+    run = driver.start(document([{"id": "ask", "kind": "approval"}, mapped], ["ask>all"]))
+    with monkeypatch.context() as without:
+        without.delitem(registry._tasks, "test.echo")
+        plans.forget()
+        run.answer("approve")
+        [child] = [attempt.key for attempt in run.open()]
+    plans.forget()
+    report = execute.carry_out_claim(run.claim(child))
+    assert report.news.value == 7  # type: ignore[union-attr]
+    api.stop_run(driver.boss, run.id)
+
+
+def test_a_function_that_takes_other_parameters_than_before_fails_its_task_alone(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = driver.start(document([task("a", params={"value": 1}), {"id": "ask", "kind": "approval"}], []))
+
+    monkeypatch.setattr(registry, "_tasks", {**registry._tasks})
+
+    @task_decorator(name="test.echo")
+    def other(renamed: int = 0) -> int:
+        return renamed
+
+    plans.forget()
+    run.answer("approve")
+    claim = run.claim("a")
+    report = execute.carry_out_claim(claim)
+    assert finish(claim, report.news)
+    assert report.news.error == "Task 'a' was given 'value', which its function does not take."  # type: ignore[union-attr]
+    api.stop_run(driver.boss, run.id)
     assert run.status == "stopped"
 
 
