@@ -175,7 +175,7 @@ const QUESTIONS: Record<Action, { title: string; effect: string; button: string 
   retry: {
     title: 'Retry what failed?',
     effect:
-      'The tasks that failed, and what follows them, run again. Tasks that succeeded keep their results.',
+      'A new run does again what failed, tasks in loops, and all that follows either; a question in a loop is asked again. Everything else keeps its results.',
     button: 'Retry',
   },
   again: {

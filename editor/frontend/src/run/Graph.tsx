@@ -9,7 +9,7 @@ import { type Box, type Drawing, type DrawnEdge, type DrawnGroup, draw } from '.
 import { type PlannedRun, taskName } from './plan';
 import { type RunStore, useRun, useTask } from './store';
 import { useView } from './view';
-import { loopEndWords, stateWords } from './words';
+import { loopEndWords, shortStateWords, stateWords } from './words';
 
 const STEP = 1.25;
 const UNDER_WAY: ReadonlySet<string> = new Set([
@@ -169,7 +169,7 @@ const TaskNode = memo(function TaskNode(props: NodeProps) {
       <span className="task-node-text">
         <span className="task-node-label">{label}</span>
         <span className="task-node-state">
-          <span className="truncate">{words}</span>
+          <span className="truncate">{shortStateWords(task, kind)}</span>
           {counter ? <span className="mini numeric">{counter}</span> : null}
           {task.attempt > 1 ? <span className="mini">try {task.attempt}</span> : null}
         </span>

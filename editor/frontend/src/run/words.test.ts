@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { newTask, parseEvent } from '../live/parse';
-import { eventWords, failureOf, reasonWords, roundWords, stateWords } from './words';
+import { eventWords, failureOf, reasonWords, roundWords, shortStateWords, stateWords } from './words';
 
 const SAID = `Task 'sum_it_up' failed: Expression 'a_b / 0': INVALID_ARGUMENT: divide by zero`;
 
@@ -28,6 +28,13 @@ test('the end of a run does not tell the failure of its task a second time', () 
 test('a delay waits and does not run', () => {
   expect(stateWords({ ...newTask('d'), status: 'running' }, 'delay')).toBe('Waiting');
   expect(stateWords({ ...newTask('d'), status: 'running' }, 'task')).toBe('Running');
+});
+
+test('a box in the graph says how its task ended', () => {
+  const ended = { ...newTask('d'), status: 'completed' } as const;
+  expect(shortStateWords({ ...ended, outcome: 'error' }, 'task')).toBe('Failed');
+  expect(shortStateWords({ ...ended, outcome: 'success' }, 'task')).toBe('Completed');
+  expect(stateWords({ ...ended, outcome: 'error' }, 'task')).toBe('Completed, failed');
 });
 
 test('inside an outer loop the pass that counts against the limit is told beside the iteration', () => {

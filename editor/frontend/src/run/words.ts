@@ -2,7 +2,7 @@
 
 import { list, text } from '../live/parse';
 import type { RunEvent, TaskView } from '../live/types';
-import { runWords, statusWords } from '../ui/status';
+import { OUTCOME_WORDS, runWords, statusWords } from '../ui/status';
 import { clockTime } from '../ui/time';
 
 const MOVES: Record<string, string> = {
@@ -100,6 +100,14 @@ export function stateWords(task: TaskView, kind: string): string {
   if (task.status === 'running' && kind === 'delay') return 'Waiting';
   if (task.status === 'running' && kind === 'workflow') return 'Waiting for its run';
   return statusWords(task.status, task.outcome);
+}
+
+/** The same for where there is little room: how a task ended instead of that it did. */
+export function shortStateWords(task: TaskView, kind: string): string {
+  if (task.status !== 'completed' || !task.outcome || task.outcome === 'success')
+    return stateWords(task, kind);
+  const words = OUTCOME_WORDS[task.outcome];
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}`;
 }
 
 export function loopEndWords(reason: string): string {

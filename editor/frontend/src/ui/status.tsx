@@ -104,9 +104,10 @@ interface TaskStatusChipProps {
 }
 
 export function TaskStatusChip({ status, outcome, words }: TaskStatusChipProps) {
+  const Mark = status === 'completed' && outcome && outcome !== 'success' ? OUTCOME_ICONS[outcome] : null;
   return (
-    <span className="status" data-status={status}>
-      <TaskIcon status={status} />
+    <span className="status" data-status={status} data-outcome={outcome ?? undefined}>
+      {Mark ? <Mark className="icon" aria-hidden="true" /> : <TaskIcon status={status} />}
       {words ?? statusWords(status, outcome)}
     </span>
   );
