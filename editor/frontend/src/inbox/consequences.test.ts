@@ -25,6 +25,19 @@ test('approving names what follows', () => {
   expect(told('approve', 1).words).toBe('continues with “Publish”');
 });
 
+test('everything that follows is told in one go, conditions apart', () => {
+  const fan = readDocument({
+    tasks: [{ id: 'ask', kind: 'approval' }, ...['a', 'b', 'c', 'd'].map((id) => ({ id, uses: 'do' }))],
+    edges: [
+      ...['a', 'b', 'c'].map((target) => ({ source: 'ask', target })),
+      { source: 'ask', target: 'd', when: 'result' },
+    ],
+  });
+  expect(consequence(fan, analyse(fan), 'ask', 'approve', new Map()).words).toBe(
+    'continues with “a”, “b” and “c”, continues with “d” if its condition holds then',
+  );
+});
+
 test('rejecting names where the loop goes back to, and which round that is', () => {
   expect(told('reject', 1)).toEqual({
     words: 'goes back to “Write draft”, iteration 2 of 3',

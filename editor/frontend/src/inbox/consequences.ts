@@ -39,7 +39,10 @@ export function consequence(
   const loops = own.flatMap((edge) => analysis.loops.get(edge.id) ?? []);
   const spent = loops.find((loop) => isSpent(loop, rounds));
   const back = loops.filter((loop) => !isSpent(loop, rounds)).map((loop) => backWords(graph, loop, rounds));
-  const forward = own.filter((edge) => !analysis.loops.has(edge.id)).map((edge) => forwardWords(graph, edge));
+  const forward = forwardWords(
+    graph,
+    own.filter((edge) => !analysis.loops.has(edge.id)),
+  );
   const said = [...back, ...(back.length ? [] : forward)];
   if (spent && said.length === 0) return { words: spentWords(spent, decision), isLastRound: true };
   if (said.length) return { words: said.join(', '), isLastRound: spent !== undefined };
@@ -72,9 +75,18 @@ function spentWords(loop: Loop, decision: Decision): string {
   return `all ${loop.bound.limit} iterations are used: ${ends}`;
 }
 
-function forwardWords(graph: Graph, edge: GraphEdge): string {
-  const words = `continues with ${nameOf(graph, edge.target)}`;
-  return hasCondition(edge) ? `${words} if its condition holds then` : words;
+function forwardWords(graph: Graph, edges: readonly GraphEdge[]): string[] {
+  const sure = edges.filter((edge) => !hasCondition(edge)).map((edge) => nameOf(graph, edge.target));
+  const open = edges.filter(hasCondition).map((edge) => nameOf(graph, edge.target));
+  return [
+    ...(sure.length ? [`continues with ${listed(sure)}`] : []),
+    ...open.map((name) => `continues with ${name} if its condition holds then`),
+  ];
+}
+
+function listed(names: readonly string[]): string {
+  const last = names.at(-1) ?? '';
+  return names.length > 1 ? `${names.slice(0, -1).join(', ')} and ${last}` : last;
 }
 
 function hasCondition(edge: GraphEdge): boolean {
