@@ -4,6 +4,7 @@
 import os
 import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 from graflow_site import launcher
@@ -14,7 +15,13 @@ def main() -> None:
     if sys.argv[1:2] == ["up"]:
         # The launcher needs no Django, and loading it would cost every start a second or two.
         sys.exit(launcher.main(sys.argv[2:]))
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as wrong:
+        if "--traceback" in sys.argv:
+            raise
+        sys.stderr.write(f"{wrong}\n")  # it names the setting, its value and what was expected; code tells no more
+        sys.exit(os.EX_CONFIG)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -43,6 +44,18 @@ def number(name: str, default: int, *, least: int, most: int) -> int:
     if not (raw.isascii() and raw.isdigit() and least <= int(raw) <= most):
         raise ImproperlyConfigured(f"{name}={raw!r}: expected a whole number from {least} to {most}")
     return int(raw)
+
+
+def zone(name: str, default: str) -> str:
+    """A time zone by its name."""
+    raw = text(name, default)
+    try:
+        ZoneInfo(raw)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ImproperlyConfigured(
+            f"{name}={raw!r}: expected a time zone's name, for example {name}=Europe/Berlin"
+        ) from None
+    return raw
 
 
 def names(name: str, default: str) -> list[str]:

@@ -185,6 +185,8 @@ class Launcher:
         )
         output, _ = process.communicate()
         os.close(log)
+        if process.returncode == os.EX_CONFIG:
+            raise Refused(self._lines("prepare")[-1])
         if process.returncode != 0:
             raise Refused(f"The database could not be prepared.\n{self._tail('prepare')}")
         said: dict[str, Any] = json.loads(output.decode().strip().splitlines()[-1])
@@ -399,9 +401,14 @@ class Launcher:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def _tail(self, name: str) -> str:
-        path = self.data / "log" / f"{name}.log"
-        lines = path.read_text(errors="replace").splitlines()[-TAIL_LINES:]
-        return "\n".join([*(f"  {line}" for line in lines), f"  (all of it: {_short(path)})"])
+        lines = self._lines(name)[-TAIL_LINES:]
+        return "\n".join([*(f"  {line}" for line in lines), f"  (all of it: {_short(self._path(name))})"])
+
+    def _lines(self, name: str) -> list[str]:
+        return self._path(name).read_text(errors="replace").splitlines()
+
+    def _path(self, name: str) -> Path:
+        return self.data / "log" / f"{name}.log"
 
     def say(self, text: str) -> None:
         print(text, file=self.out, flush=True)

@@ -64,12 +64,14 @@ def test_production_settings_pass_the_deployment_check_without_a_message(tmp_pat
         ("EMAIL_URL", "mail@example.org"),
         ("GRAFLOW_TASK_MODULES", "no.such.module"),
         ("GRAFLOW_DISK_FOLDERS", "/no/such/folder"),
+        ("TIME_ZONE", "Mars/Phobos"),
     ],
 )
 def test_a_wrong_value_stops_the_start_and_is_named(tmp_path, name, value):
     done = manage(tmp_path, "check", **{name: value})
     assert done.returncode != 0
     assert name in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_a_password_is_not_repeated_in_a_refusal():

@@ -88,6 +88,12 @@ def test_a_taken_port_is_said_at_once(tmp_path):
     assert not (tmp_path / "running.json").exists()
 
 
+def test_a_wrong_setting_is_said_without_the_code_that_found_it(tmp_path):
+    done = up(tmp_path, PORT=str(services.free_port()), LOG_LEVEL="LOUD")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout == "LOG_LEVEL='LOUD': expected one of DEBUG, INFO, WARNING, ERROR\n"
+
+
 def test_a_second_start_and_a_first_are_the_same_product(boot):
     stack = boot("embedded")
     first = stack.console.read_text()
