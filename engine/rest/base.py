@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from drf_spectacular.openapi import AutoSchema
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
@@ -19,12 +18,14 @@ from rest_framework.views import APIView
 from engine.access import audit
 from engine.rest import problems
 from engine.rest.authentication import BrowserAuthentication, TokenAuthentication
+from engine.rest.openapi import Described
 from engine.rest.parsers import LimitedJSONParser
 from engine.rest.throttles import PersonThrottle
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 MAX_EVENTS = 1_000
 MAX_KEY = 200
+MAX_NAMED = 20  # unknown keys that a refusal names
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -47,7 +48,7 @@ class ApiView(APIView):
     parser_classes = (LimitedJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = JsonOnly
-    schema = AutoSchema()
+    schema = Described()
     write_scope = "write"
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -77,7 +78,15 @@ class ApiView(APIView):
 def body(request: Request, shape: type[BaseSerializer[Any]]) -> dict[str, Any]:
     """The checked body; raises ValidationError naming every field at fault."""
     checked = shape(data=request.data)
-    checked.is_valid(raise_exception=True)
+    wrong: dict[str, Any] = {} if checked.is_valid() else dict(checked.errors)
+    known: dict[str, Any] = getattr(checked, "fields", {})
+    sent = request.data if isinstance(request.data, dict) and not getattr(shape, "is_open", False) else {}
+    if unknown := sent.keys() - known.keys():
+        # A key with a slip of the pen would otherwise count as left out, and an order be handled twice.
+        text = f"There is no such key here; there are: {', '.join(known)}."
+        wrong |= {key[:MAX_KEY]: [ErrorDetail(text, code="unknown_key")] for key in sorted(unknown)[:MAX_NAMED]}
+    if wrong:
+        raise ValidationError(wrong)
     values: dict[str, Any] = checked.validated_data
     return values
 

@@ -15,6 +15,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "engine.rest.openapi.closed"],
     "ENUM_NAME_OVERRIDES": {
         "DecisionEnum": "engine.rest.shapes.DECISIONS",
         "ModeEnum": "engine.rest.shapes.MODES",

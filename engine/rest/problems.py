@@ -23,6 +23,7 @@ from engine.core.errors import DefinitionError, EngineError, IllegalTransition, 
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+NOT_SIGNED_IN = "Sign in, or send `Authorization: Token <your token>`; tokens are made on the profile page."
 _RESERVED = frozenset({"type", "title", "status", "detail", "code", "errors"})
 _CODES = {
     400: "bad_request",
@@ -122,8 +123,10 @@ def _of_framework(exc: exceptions.APIException) -> tuple[dict[str, Any], dict[st
         headers["Retry-After"] = str(int(wait) + 1)
     if isinstance(exc, exceptions.ValidationError):
         errors = list(_field_errors(exc.get_full_details()))
-        detail = "; ".join(f"{error['path']}: {error['message']}" for error in errors[:3])
+        detail = "; ".join(": ".join(filter(None, (error["path"], error["message"]))) for error in errors[:3])
         return problem(422, detail, errors=errors), headers
+    if isinstance(exc, exceptions.NotAuthenticated):
+        return problem(401, NOT_SIGNED_IN), headers
     codes = exc.get_codes()
     known = codes if isinstance(codes, str) and codes not in ("permission_denied", "parse_error", "error") else None
     return problem(exc.status_code, str(exc.detail), code=known, errors=None), headers

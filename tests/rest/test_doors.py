@@ -59,7 +59,7 @@ def test_nothing_answers_without_a_login_but_the_listed():
 
 def test_the_api_asks_for_a_token(db):
     refused = Caller(None).get("workflows/")
-    problem(refused, 401, "not_authenticated")
+    assert "Authorization: Token" in problem(refused, 401, "not_authenticated")["detail"]
     assert refused["WWW-Authenticate"].startswith("Token")
 
 

@@ -51,6 +51,22 @@ def test_wrong_fields_are_named(boss):
     assert {error["path"] for error in refused["errors"]} == {"name", "document"}
 
 
+def test_a_key_nobody_knows_is_refused_beside_what_is_wrong_and_nothing_is_made(boss, published):
+    slip = {"workflow": published["id"], "bussiness_key": "A3", "mode": "dry"}
+    refused = problem(boss.post("runs/", slip), 422, "invalid_input")
+    assert {error["path"]: error["code"] for error in refused["errors"]} == {
+        "bussiness_key": "unknown_key",
+        "mode": "invalid_choice",
+    }
+    assert "business_key" in refused["detail"]
+    assert boss.get("runs/").json()["results"] == []
+
+
+def test_a_body_that_is_no_object_is_told_so(boss):
+    refused = problem(boss.post("runs/", []), 422, "invalid_input")
+    assert refused["detail"] == "Invalid data. Expected a dictionary, but got list."
+
+
 @pytest.mark.parametrize("query", ["q=%00", "cursor=%00", "cursor=nonsense"])
 def test_a_hostile_query_is_a_fault_of_the_caller(boss, query):
     for path in ("workflows/", "runs/", "feedback/"):

@@ -39,6 +39,21 @@ def test_every_address_of_the_api_is_in_it(schema):
     assert served - described == {"schema/", "docs/"}
 
 
+def test_every_call_says_in_a_sentence_of_its_own_what_it_does(schema):
+    calls = [call for path in schema["paths"].values() for call in path.values()]
+    said = [call.get("summary", call["operationId"]) for call in calls]
+    assert all(text.endswith(".") for text in said), said
+    assert len(set(said)) == len(said)
+    assert not [call["operationId"] for call in calls if "engine." in call.get("description", "")]
+    assert all(answer["description"] for call in calls for answer in call["responses"].values())
+
+
+def test_a_body_has_no_other_keys_than_the_named_ones(schema):
+    shapes = schema["components"]["schemas"]
+    assert shapes["RunStartRequest"]["additionalProperties"] is False
+    assert "additionalProperties" not in shapes["RunShape"]
+
+
 def test_the_schema_is_served_to_who_is_signed_in(boss):
     assert boss.get("schema/").status_code == 200
     assert boss.get("schema/")["Content-Type"].startswith("application/vnd.oai.openapi")
