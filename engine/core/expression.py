@@ -53,7 +53,8 @@ class Expression:
             raise ExpressionError(self.source, str(error)) from None
         if value.type() == cel.Type.ERROR:
             raise ExpressionError(self.source, str(value.value()))
-        return value.plain_value()
+        plain = value.plain_value()
+        return _ordered(plain, _meant(self.source, data)) if isinstance(plain, (dict, list)) else plain
 
     def _eval(self, data: dict[str, Any]) -> Any:
         value = self._compiled.eval(data=data)
@@ -63,6 +64,29 @@ class Expression:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Expression, (self.source, tuple(self.names))
+
+
+def _meant(source: str, data: Mapping[str, Any]) -> Any:
+    """What an expression that only names a place refers to; None for every other one."""
+    found: Any = data
+    for name in map(str.strip, source.split(".")):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _ordered(value: Any, like: Any) -> Any:
+    """`value` with the keys in the order of `like`, or of the alphabet. CEL hands a map back in an order that differs
+    from process to process, and people would see the fields of one question in another order than those of the next.
+    """
+    if isinstance(value, list):
+        likes = like if isinstance(like, (list, tuple)) and len(like) == len(value) else [None] * len(value)
+        return [_ordered(item, beside) for item, beside in zip(value, likes, strict=True)]
+    if not isinstance(value, dict):
+        return value
+    same = isinstance(like, dict) and like.keys() == value.keys()
+    return {
+        key: _ordered(value[key], like[key] if same else None) for key in (like if same else sorted(value, key=str))
+    }
 
 
 def _with_lists(value: Any) -> Any:

@@ -121,6 +121,16 @@ def test_an_expression_reads_tuples_and_sets_as_lists(value: Any, source: str, e
     assert Expression(source, ["x"]).evaluate({"x": value}) == expected
 
 
+def test_fields_stand_in_the_order_they_were_given_in_or_in_that_of_the_alphabet() -> None:
+    given = {"order": 7, "amount": 1, "lines": [{"sku": "a", "count": 2}], "note": "", "by": "ann", "to": "bob"}
+    named, made = (
+        Expression("x", ["x"]).evaluate({"x": given}),
+        Expression("{'b': x, 'a': 1}", ["x"]).evaluate({"x": given}),
+    )
+    assert [*named] == [*given] and [*named["lines"][0]] == ["sku", "count"]
+    assert [*made] == ["a", "b"] and [*made["b"]] == sorted(given)
+
+
 def test_a_condition_reads_the_tuple_of_a_task() -> None:
     with workflow("pair") as wf:
         wf.add_edge(TaskWrapper("pair", lambda: (1, 2)), TaskWrapper("next", lambda: "ran"), when="pair[0] < pair[1]")
