@@ -44,7 +44,7 @@ FEW_RUNS = 5
 INBOX_VIEWS: dict[str, dict[str, str]] = {
     "mine": {"state": "open", "assigned": "me"},
     "all": {"state": "open"},
-    "done": {"state": "all"},
+    "done": {"state": "closed"},
 }
 ACTIVE_STATUSES = "pending,running,waiting,paused,stopping"
 TITLES = {

@@ -14,12 +14,21 @@ from engine.rest.openapi import IDEMPOTENCY, PAGING, answers, query
 from engine.runs import api
 
 _FILTERS = ("run", "state", "kind", "workflow", "assigned")
+_MEANS = {
+    "state": "one state, `closed` for every one but `open`, or `all`; without it the open ones",
+    "workflow": "id or slug",
+    "assigned": "`me`: to you, your groups or everybody; `unassigned`: to everybody; `others`",
+}
 
 
 class FeedbackList(ApiView):
     @extend_schema(
         operation_id="list_feedback",
-        parameters=[*(query(name) for name in _FILTERS), query("q", "part of the prompt"), *PAGING],
+        parameters=[
+            *(query(name, _MEANS.get(name, "")) for name in _FILTERS),
+            query("q", "part of the prompt"),
+            *PAGING,
+        ],
         responses=answers(shapes.listed(shapes.FeedbackShape)),
     )
     def get(self, request: Request) -> Response:

@@ -18,6 +18,7 @@ from engine.runs.plans import plan_of
 from engine.runs.workflows import as_uuid, find
 
 STATES = (FeedbackRequest.OPEN, *FeedbackRequest.DECIDED, FeedbackRequest.WITHDRAWN, FeedbackRequest.SUPERSEDED)
+CLOSED, ALL = "closed", "all"  # of `state`: every one that is not open; all of them
 KINDS = tuple(kind.value for kind in FeedbackType)
 ASSIGNED = ("me", "unassigned", "others")
 DECISIONS = ("approve", "answer", "reject", "skip")
@@ -38,14 +39,16 @@ def list_feedback(
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[FeedbackItem]:
-    """Questions, newest first: the open ones unless `state` names another state or `all`.
+    """Questions, newest first: the open ones unless `state` names another state, `closed` (every other one) or `all`.
 
     `assigned`: me (to me, my groups or everybody), unassigned (to everybody), others.
     """
     policy.require(actor, "feedback.view")
     found = policy.for_user(actor, rows())
-    if state != "all":
-        found = found.filter(state=_one_of("state", state or FeedbackRequest.OPEN, STATES))
+    if state == CLOSED:
+        found = found.exclude(state=FeedbackRequest.OPEN)
+    elif state != ALL:
+        found = found.filter(state=_one_of("state", state or FeedbackRequest.OPEN, (*STATES, CLOSED, ALL)))
     if kind:
         found = found.filter(kind=_one_of("kind", kind, KINDS))
     if run:

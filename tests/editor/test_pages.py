@@ -241,6 +241,13 @@ def test_a_decision_can_be_sent_without_scripts(boss: User, question: FeedbackIt
     assert (decided.state, decided.decision.reason, decided.decision.via) == ("rejected", "Too long.", "web")
 
 
+def test_what_is_done_is_listed_without_what_is_open(boss: User, question: FeedbackItem) -> None:
+    done = text(browser(boss).get(reverse("inbox"), {"view": "done"}))
+    assert question.id not in done
+    api.answer_feedback(boss, question.id, decision="reject", reason="Too long.")
+    assert question.id in text(browser(boss).get(reverse("inbox"), {"view": "done"}))
+
+
 def test_a_second_decision_is_told_who_was_quicker(boss: User, question: FeedbackItem) -> None:
     api.answer_feedback(person("rita", "reviewer"), question.id, decision="approve")
     answer = browser(boss).post(reverse("inbox-item", args=[question.id]), {"decision": "reject"})

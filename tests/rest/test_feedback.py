@@ -70,3 +70,11 @@ def test_the_same_key_gives_the_first_answer_again(boss, question):
 def test_a_missing_request_is_not_found(boss):
     for missing in ("00000000-0000-4000-8000-000000000000", "nothing"):
         problem(boss.get(f"feedback/{missing}/"), 404, "not_found")
+
+
+def test_closed_ones_are_listed_apart_from_open_ones(boss, published, question):
+    boss.post("runs/", {"workflow": published["id"]})
+    answer(boss, question)
+    assert [found["id"] for found in boss.get("feedback/", state="closed").json()["results"]] == [question["id"]]
+    assert len(boss.get("feedback/", state="all").json()["results"]) == 2
+    assert "closed, all" in problem(boss.get("feedback/", state="over"), 422, "invalid_input")["detail"]

@@ -269,7 +269,7 @@ function EmptyList({ view, refreshedAt }: { view: View; refreshedAt: string }) {
 }
 
 export function listUrl(view: View): string {
-  if (view === 'done') return 'feedback/?state=all&limit=100';
+  if (view === 'done') return 'feedback/?state=closed&limit=100';
   return `feedback/?state=open&limit=50${view === 'mine' ? '&assigned=me' : ''}`;
 }
 
