@@ -31,7 +31,7 @@ from editor.forms import (
 from editor.starters import starters
 from engine import EngineError
 from engine.access import policy, rates
-from engine.core.errors import LimitExceeded
+from engine.core.errors import InvalidInput, LimitExceeded
 from engine.runs import api
 from engine.runs.data import Workflow
 
@@ -192,15 +192,26 @@ def workflow_run(request: HttpRequest, workflow: str) -> HttpResponse:
             inputs, errors = read_inputs(schema, request.POST)
         else:
             inputs = defaults_of(schema)
-    if inputs is None or errors:
-        given = request.POST.dict() if asked else None
-        fields = [{**field, "error": errors.get(field["name"], "")} for field in input_fields(schema, given)]
-        context = {"workflow": found, "fields": fields, "run_mode": run_mode(request)}
-        return render(request, "workflow_run.html", context, status=422 if errors else 200)
+    refusal: InvalidInput | LimitExceeded | None = None
+    if inputs is not None and not errors:
+        try:
+            return redirect("run", run=_started(request, found.id, inputs))
+        except (InvalidInput, LimitExceeded) as refused:  # what was filled in must not have to be typed again
+            refusal = refused
+    given = request.POST.dict() if asked else None
+    fields = [{**field, "error": errors.get(field["name"], "")} for field in input_fields(schema, given)]
+    context = {"workflow": found, "fields": fields, "run_mode": run_mode(request), "problem": refusal}
+    status = refusal.status if refusal else 422 if errors else 200
+    answer = render(request, "workflow_run.html", context, status=status)
+    if isinstance(refusal, LimitExceeded):
+        answer["Retry-After"] = str(refusal.details.get("retry_after", 1))
+    return answer
+
+
+def _started(request: HttpRequest, workflow: str, inputs: dict[str, Any]) -> str:
     if (wait := rates.seconds_to_wait("start", f"user:{request.user.pk}")) is not None:
         raise LimitExceeded("So many runs at once are more than one person may start.", retry_after=int(wait) + 1)
-    started = api.start(request.user, workflow=found.id, inputs=inputs, mode=run_mode(request) or "live")
-    return redirect("run", run=started)
+    return api.start(request.user, workflow=workflow, inputs=inputs, mode=run_mode(request) or "live")
 
 
 @require_safe

@@ -144,6 +144,13 @@ def test_a_missing_input_is_asked_for(boss: User) -> None:
     assert api.list_runs(boss).results[0].inputs == {"topic": "cats", "times": 3}
 
 
+def test_a_refused_start_keeps_what_was_filled_in(boss: User, workflow: Workflow, settings: Any) -> None:
+    settings.GRAFLOW_RATES = {"start": (0, 60)}
+    refused = browser(boss).post(reverse("workflow-run", args=[workflow.id]), {"asked": "1", "topic": "rare otters"})
+    assert refused.status_code == 429
+    assert 'value="rare otters"' in text(refused) and "So many runs at once" in text(refused)
+
+
 def test_a_designer_starts_test_runs_only(workflow: Workflow, db: Any) -> None:
     designer = person("dora", "designer")
     client = browser(designer)

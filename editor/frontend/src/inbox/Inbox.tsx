@@ -8,7 +8,7 @@ import { shortcut } from '../ui/keys';
 import { agoWords, fullTime } from '../ui/time';
 import { type Draft, EMPTY_DRAFT, type ItemActions, ItemView } from './ItemView';
 import { KeyHelp } from './KeyHelp';
-import { DECISION_WORDS, excerpt, type Item, nextAfter, parseItem } from './model';
+import { DECISION_WORDS, endWords, excerpt, type Item, nextAfter, parseItem } from './model';
 
 const SAID_MS = 6_000;
 
@@ -200,6 +200,7 @@ export function Inbox({ items: first, selected: firstSelected, view, canAnswer }
 
 function Row({ item, isOpen, onOpen }: { item: Item; isOpen: boolean; onOpen: () => void }) {
   const row = useRef<HTMLAnchorElement>(null);
+  const ended = endWords(item);
   useEffect(() => {
     if (isOpen) row.current?.scrollIntoView({ block: 'nearest' });
   }, [isOpen]);
@@ -232,9 +233,7 @@ function Row({ item, isOpen, onOpen }: { item: Item; isOpen: boolean; onOpen: ()
             {item.workflowName} › {item.label}
           </span>
           {item.iteration > 1 ? <span className="mini">iteration {item.iteration}</span> : null}
-          {item.decided ? (
-            <span className="mini">{DECISION_WORDS[item.decided.decision] ?? item.decided.decision}</span>
-          ) : null}
+          {ended ? <span className="mini">{ended}</span> : null}
           {item.dueAt && item.state === 'open' ? (
             <span className="mini">due {agoWords(new Date(item.dueAt))}</span>
           ) : null}

@@ -80,6 +80,12 @@ export const DECISION_WORDS: Record<string, string> = {
   expire: 'Expired',
 };
 
+/** How a request ended, in a word; null while it is open. Nobody decided one that was withdrawn with its run. */
+export function endWords(item: Item): string | null {
+  if (item.decided) return DECISION_WORDS[item.decided.decision] ?? item.decided.decision;
+  return item.state === 'open' ? null : item.state.charAt(0).toUpperCase() + item.state.slice(1);
+}
+
 const KIND_WORDS: Record<string, string> = {
   approval: 'Approval',
   text: 'Text',
