@@ -148,6 +148,10 @@ class Launcher:
     def _start_redis(self) -> None:
         if given := env.text("REDIS_URL", ""):
             self.environment["REDIS_URL"] = env.redis(given)
+            if not services.is_reachable(self.environment["REDIS_URL"]):
+                self.say(
+                    f"REDIS_URL={env.hidden(given)} does not answer. Runs are kept, but no task runs until it does."
+                )
             return
         port = services.free_port() if self.mode == "full" else None
         folder, log = self._folder(), self._log("redis")

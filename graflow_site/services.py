@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from graflow_site.processes import follower
 
@@ -28,6 +29,7 @@ REDIS_PROGRAMS = ("redis-server", "valkey-server")
 POSTGRES_FOLDERS = "/usr/lib/postgresql/*/bin"  # where Debian puts the programs; PATH goes first
 START_SECONDS = 20.0
 POLL_SECONDS = 0.02
+REACH_SECONDS = 2.0
 SOCKET_PREFIX = "graflow-"
 SYSTEM_DATA = Path("/var/lib/graflow")
 
@@ -158,6 +160,20 @@ def start_redis(
         service.cleanup.append(lambda: shutil.rmtree(made, ignore_errors=True))
     _wait(service, lambda: _redis_answers(path if port is None else ("127.0.0.1", port)))
     return service
+
+
+def is_reachable(url: str) -> bool:
+    """Whether something listens where this Redis should be. What it says is the business of whoever uses it."""
+    parts = urlsplit(url)
+    try:
+        if parts.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(parts.path)
+        else:
+            socket.create_connection((parts.hostname or "localhost", parts.port or 6379), REACH_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _redis_answers(address: Path | tuple[str, int]) -> bool:

@@ -94,6 +94,21 @@ def test_a_wrong_setting_is_said_without_the_code_that_found_it(tmp_path):
     assert done.stdout == "LOG_LEVEL='LOUD': expected one of DEBUG, INFO, WARNING, ERROR\n"
 
 
+def test_a_redis_of_ones_own_that_does_not_answer_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRAFLOW_DATA_DIR", str(tmp_path))
+    with (tmp_path / "said").open("w+") as out, socket.socket() as there:
+        there.bind(("127.0.0.1", 0))
+        there.listen()
+        for port in (there.getsockname()[1], services.free_port()):
+            monkeypatch.setenv("REDIS_URL", f"redis://:hunter2@127.0.0.1:{port}/0")
+            launcher.Launcher("embedded", out)._start_redis()
+        out.seek(0)
+        assert out.read() == (
+            f"REDIS_URL=redis://:...@127.0.0.1:{port}/0 does not answer. "
+            "Runs are kept, but no task runs until it does.\n"
+        )
+
+
 def test_a_second_start_and_a_first_are_the_same_product(boot):
     stack = boot("embedded")
     first = stack.console.read_text()
