@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any, TypeVar, overload
 
 from engine.core.task import TaskWrapper
 
 F = TypeVar("F", bound=Callable[..., Any])
+_SETTINGS = inspect.signature(TaskWrapper).parameters.keys() - {"name", "func"}
 
 
 @overload
@@ -32,6 +35,11 @@ def task(
     it, `timeout` (seconds) ends a try as an error, a lower `priority` goes first, `converge` (a tolerance)
     ends its loop when two results are closer. See the reference for the others.
     """
+
+    if unknown := sorted(settings.keys() - _SETTINGS):
+        close = get_close_matches(unknown[0], _SETTINGS, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else "."
+        raise TypeError(f"@task has no setting {unknown[0]!r}{hint} It has: name, {', '.join(sorted(_SETTINGS))}.")
 
     def wrap(function: Callable[..., Any]) -> TaskWrapper:
         return TaskWrapper(name or str(getattr(function, "__name__", "unnamed_task")), function, **settings)

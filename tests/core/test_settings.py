@@ -43,6 +43,11 @@ def test_a_wrong_setting_is_refused_where_it_is_given(setting, words):
     assert "wrong.setting" not in registry.tasks()
 
 
+def test_a_setting_that_does_not_exist_is_refused_with_the_one_that_was_meant():
+    with pytest.raises(TypeError, match=r"^@task has no setting 'max_retry'; did you mean 'max_retries'"):
+        task(max_retry=5)  # type: ignore[call-overload]
+
+
 def test_wrong_settings_of_edges_and_groups_are_refused_where_they_are_given():
     a, b = TaskWrapper("a", lambda: 1), TaskWrapper("b", lambda: 2)
     with workflow("w") as wf:
