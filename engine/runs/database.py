@@ -8,13 +8,14 @@ IMMEDIATE and has the whole database for itself.
 from __future__ import annotations
 
 import fcntl
+import glob
 import logging
 import os
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_TRIES = 5
+YOUNG_SECONDS = 60  # a process that has made its lock file holds it long before
 _RETRY_STATES = frozenset({"40001", "40P01", "55P03"})  # serialization failure, deadlock, lock timeout
 _held = threading.local()
 _alive: list[int] = []  # handles whose locks say that this process lives
@@ -105,9 +107,19 @@ def only_engine() -> Iterator[bool]:
         except BlockingIOError:
             yield False
         else:
+            _forget_workers()
             yield True
     finally:
         os.close(handle)
+
+
+def _forget_workers() -> None:
+    """Remove the locks that workers left behind. A young one may be about to be taken, so it stays."""
+    file = Path(str(connection.settings_dict["NAME"]))
+    for path in file.parent.glob(f"{glob.escape(file.name)}.worker-*"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > YOUNG_SECONDS:
+                _is_held(path.name.removeprefix(f"{file.name}."), removed=True)
 
 
 RETENTION = 0x6772_6166_0001

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -158,6 +160,22 @@ def test_a_worker_says_that_it_is_there(driver: Driver) -> None:
     assert api.health()["workers"][0] == (connection.vendor == "postgresql")  # on SQLite it has to hold its lock, too
     database.say_alive(f"worker-{instance.BOOT_ID}")
     assert api.health()["workers"][0]
+
+
+@pytest.mark.both_databases
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="only there workers hold locks on files")
+def test_the_engine_forgets_workers_that_are_gone_and_none_that_lives_or_begins(driver: Driver) -> None:
+    file = str(connection.settings_dict["NAME"])
+    gone, living, begun = (Path(f"{file}.worker-{name}") for name in ("gone", "living", "begun"))
+    database.say_alive("worker-living")
+    for path in (gone, begun):
+        path.touch()
+    for path in (gone, living):
+        os.utime(path, (0, 0))
+    with database.only_engine() as is_ours:
+        assert is_ours
+    assert [path.exists() for path in (gone, living, begun)] == [False, True, True]
+    begun.unlink()
 
 
 def test_no_fork_in_the_middle_of_database_work() -> None:
