@@ -14,7 +14,7 @@ from engine.core.state import FINAL_RUN_STATUSES, TaskStatus
 from engine.runs import admission, data, database, deadlines, pauses, questions, reading, values
 from engine.runs.birth import begin
 from engine.runs.ledger import Refused, Unit, change
-from engine.runs.models import Run, RunTask
+from engine.runs.models import ChannelValue, Run, RunTask
 from engine.runs.plans import plan_of
 from engine.runs.starting import insert
 from engine.runs.workflows import find
@@ -69,7 +69,8 @@ def resume_run(actor: Actor, run: str) -> data.Run:
 def retry_run(actor: Actor, run: str, *, from_: str = "failed") -> data.Run:
     """A new run of the same version with the same inputs that keeps what worked.
 
-    Done again are: what did not work (or the task `from_` names), tasks in loops, and all that follows either.
+    Done again are: what did not work (or the task `from_` names), what made tasks of its own, and all that follows. A
+    loop that had come to its end keeps the results of its last passes, and channels their values.
     Raises Conflict while the run is going on, and when nothing failed.
     """
     row = reading.find_run(actor, "run.control", run)
@@ -90,6 +91,7 @@ def retry_run(actor: Actor, run: str, *, from_: str = "failed") -> data.Run:
                 retry_of=row, started_by_id=actor.pk, created_at=database.now(), engine_abi=row.version.engine_abi,
             )  # fmt: skip
             insert(fresh, deadlines.length_of(row))
+            _keep_channels(row, fresh)
             begin(fresh, plan, lambda unit: _start_again(unit, kept))
             told = {"retry_of": str(row.public_id), "from": from_, "kept": sorted(kept)}
             audit.write(actor, "run.retry", "run", fresh.public_id, told)
@@ -155,25 +157,36 @@ def _results_to_keep(row: Run, plan: Plan, from_: str) -> dict[str, Any]:
     for group in plan.groups.values():
         for member in group.members:
             follows.setdefault(member, []).append(group.id)
-    worked = {
-        task.key: task
-        for task in RunTask.objects.filter(run=row, status=TaskStatus.COMPLETED.value, outcome="success")
-        if task.key in plan.tasks and not (task.memory or {}).get("args")
-    }
-    again = {
-        task_id
-        for task_id, task in plan.tasks.items()
-        if task_id not in worked or task.loops or worked[task_id].iteration > 1 or task_id == from_
-    }
-    again |= _with_children(row)
+    planned = [task for task in RunTask.objects.filter(run=row) if task.key in plan.tasks]
+    worked = {task.key: task for task in planned if (task.status, task.outcome) == _WORKED}
+    # What was never begun, on a branch that was not taken, comes as the results that are kept decide.
+    again = {task.key for task in planned if task.started_at is not None} - worked.keys()
+    again |= _with_children(row, plan) | ({from_} & plan.tasks.keys())
     again |= set(reachable(sorted(again), follows))
     return {key: values.fetch(task.result, task.result_blob_id) for key, task in worked.items() if key not in again}
 
 
-def _with_children(row: Run) -> set[str]:
-    """Tasks that made others: their children belong to the old run, so they have to make them again."""
-    children = RunTask.objects.filter(run=row, parent__isnull=False).values_list("parent", flat=True)
-    return {parent for parent in children if parent}
+_WORKED = (TaskStatus.COMPLETED.value, "success")
+
+
+def _with_children(row: Run, plan: Plan) -> set[str]:
+    """Tasks that made others: their children belong to the old run, so they have to make them again. What the items of a
+    map gave is in its own result.
+    """
+    children = RunTask.objects.filter(run=row, parent__isnull=False).values_list("parent", flat=True).distinct()
+    return {parent for parent in children if parent and not (parent in plan.tasks and plan.tasks[parent].kind == "map")}
+
+
+def _keep_channels(row: Run, fresh: Run) -> None:
+    """What kept tasks wrote is there for those that are done again."""
+    found = ChannelValue.objects.filter(run=row).order_by("pk")
+    ChannelValue.objects.bulk_create(
+        [
+            ChannelValue(run=fresh, channel=one.channel, key=one.key, value=one.value, version=one.version)
+            for one in found.iterator()
+        ],
+        batch_size=500,
+    )
 
 
 __all__ = ["pause_run", "resume_run", "retry_run", "stop_run", "stop_workflow"]

@@ -11,12 +11,14 @@ from django.utils import timezone
 from engine import task as task_decorator
 from engine.core import news as n
 from engine.core import registry
+from engine.core.channel import Write
 from engine.core.errors import Conflict, Gone, InvalidInput, NotFound
-from engine.runs import api, leases, plans, sweeps
+from engine.runs import api, leases, plans, stretch, sweeps
+from engine.runs.channels import StoredChannels
 from engine.runs.models import Attempt, FeedbackRequest, RunEvent, RunTask, Timer
 from engine.workers import execute
 
-from .driver import Driver, document, finish, fire_timers, task
+from .driver import Driver, Run, document, finish, fire_timers, task
 
 DIAMOND = document([task("a"), task("b"), task("c"), task("d")], ["a>b", "a>c", "b>d", "c>d"])
 REVIEWED = document(
@@ -299,3 +301,66 @@ def test_a_published_version_cannot_be_changed(driver: Driver) -> None:
         version.save()
     with pytest.raises(DatabaseError):
         WorkflowVersion.objects.update(note="changed")
+
+
+def test_a_retry_keeps_a_loop_that_had_ended_and_its_answers(driver: Driver) -> None:
+    run = driver.start(REVIEWED)
+    run.work("draft", value="poor")
+    run.answer("reject", reason="Again, please.")
+    run.work("draft", value="good")
+    run.answer("approve")
+    finish(run.claim("publish"), n.TaskFailed(task_id="publish", at=0.0, error="boom", retryable=False))
+    again = Run(driver.boss, api.retry_run(driver.boss, run.id).id)
+    assert [attempt.key for attempt in again.open()] == ["publish"]
+    assert api.list_feedback(driver.boss, run=again.id).results == []
+    again.work("publish")
+    assert (again.status, again.task("draft").result) == ("succeeded", "good")
+
+
+def test_a_retry_does_a_loop_again_in_which_something_failed(driver: Driver) -> None:
+    run = driver.start(REVIEWED)
+    run.work("draft")
+    run.answer("reject", reason="Again, please.")
+    run.fail("draft", retryable=False)
+    again = Run(driver.boss, api.retry_run(driver.boss, run.id).id)
+    assert ([attempt.key for attempt in again.open()], again.task("draft").iteration) == (["draft"], 1)
+    again.work("draft")
+    again.answer("approve")
+    again.work("publish")
+    assert again.status == "succeeded"
+
+
+def test_a_retry_keeps_what_follows_a_branch_that_was_not_taken(driver: Driver) -> None:
+    edges: list[Any] = [
+        {"source": "a", "target": "b", "when": "result > 1"},
+        {"source": "a", "target": "c", "when": "result <= 1"},
+    ]
+    run = driver.start(document([task(key) for key in "abcde"], [*edges, "b>d", "c>d", "d>e"]))
+    run.work("a", value=2)
+    run.work("b", "d")
+    run.fail("e", retryable=False)
+    assert run.task("c").outcome == "skipped"
+    again = Run(driver.boss, api.retry_run(driver.boss, run.id).id)
+    assert [attempt.key for attempt in again.open()] == ["e"]
+    again.work("e")
+    assert (again.status, again.task("c").outcome) == ("succeeded", "skipped")
+
+
+def test_a_retry_keeps_a_map_and_what_channels_hold(driver: Driver) -> None:
+    run = driver.start(
+        document([{"id": "all", "kind": "map", "uses": "test.echo", "items": [1, 2]}, task("z")], ["all>z"])
+    )
+    keys = [attempt.key for attempt in run.open()]
+    write = Write("notes", "set", "k", "kept")
+    assert (
+        stretch.finish([(run.claim(keys[0]), leases.Report(news=n.TaskFinished(keys[0], 0.0, 1), writes=(write,)))])[0]
+        == 1
+    )
+    run.work(keys[1], value=2)
+    run.fail("z", retryable=False)
+    again = Run(driver.boss, api.retry_run(driver.boss, run.id).id)
+    assert [attempt.key for attempt in again.open()] == ["z"]
+    assert again.task("all").result == run.task("all").result
+    assert StoredChannels(again.row.pk).read("notes", "k") == (True, "kept")
+    again.work("z")
+    assert again.status == "succeeded"

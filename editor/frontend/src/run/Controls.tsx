@@ -150,8 +150,7 @@ export function RetryFrom({ store, runId, taskId, label }: RetryFromProps) {
           onCancel={() => setKey(null)}
         >
           <p>
-            A new run does this step and what follows it again, and steps in loops. What came before keeps its
-            results.
+            A new run does this step and what follows it again. What came before keeps its results.
           </p>
         </Confirm>
       ) : null}
@@ -175,7 +174,7 @@ const QUESTIONS: Record<Action, { title: string; effect: string; button: string 
   retry: {
     title: 'Retry what failed?',
     effect:
-      'A new run does again what failed, tasks in loops, and all that follows either; a question in a loop is asked again. Everything else keeps its results.',
+      'A new run does again what failed and all that follows. Everything else keeps its results, answers too.',
     button: 'Retry',
   },
   again: {
