@@ -1,7 +1,8 @@
-"""Four processes that want different things of the same question at the same instant.
+"""Many processes that want different things of the same questions at the same instant.
 
-Each has its own connection to the database and calls what the pages and the engine process call: one approves, one
-rejects, one lets the deadline pass, one stops the run. A barrier lets them go together, question by question.
+Each has its own connection to the database and calls what the pages and the engine process call. Of each question one
+approves, one rejects and one lets the deadline pass, while one more stops the run they all belong to. A barrier lets
+them go together, run by run.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import random
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,21 +23,26 @@ from engine.core.errors import Conflict, Gone
 from engine.runs import api, control, inbox
 from engine.runs.models import FeedbackDecision, FeedbackRequest, Run
 
-LANES = 3  # groups of four: one waits for the processor while another waits for the disk
+LANES = 2  # crowds that race beside each other: one waits for the processor while another waits for the disk
+QUESTIONS = 4  # of a run: its start, its stop and the look at it afterwards cost as much as a race
 ROUND = 50  # runs a lane starts before it races over them
-SPREAD_SECONDS = (0.002, 0.002, 0.015, 0.015)  # whoever asks the database least would always win
+SPREAD_SECONDS = (0.002, 0.002, 0.03, 0.01)  # whoever asks the database least would always win
 PATIENCE_SECONDS = 60.0
-QUESTION: dict[str, Any] = {
-    "schema": "graflow/1", "name": "Contested",
-    "tasks": [{"id": "ask", "kind": "approval", "data": 1, "timeout": 0.001, "on_timeout": "skip"}], "edges": [],
+CONTESTED: dict[str, Any] = {
+    "schema": "graflow/1", "name": "Contested", "edges": [], "defaults": {"execution_mode": "parallel"},
+    "tasks": [
+        {"id": f"ask{number}", "kind": "approval", "data": 1, "timeout": 0.001, "on_timeout": "skip"}
+        for number in range(QUESTIONS)
+    ],
 }  # fmt: skip
 WON = "won"
+ANSWERS = 3
+STOP = ANSWERS  # its place among the wants
 STATES = ("answered", "rejected", "skipped", FeedbackRequest.WITHDRAWN)
-"""What the question becomes when the first, second, third or last of the four wins."""
-STATUSES = ("succeeded", "rejected", "succeeded", "stopped")
-DECISIONS = {"answered", "rejected", "skipped"}
+"""What a question becomes when the first, second, third or last of the four wins."""
+CROWD = [(want, number) for number in range(QUESTIONS) for want in range(ANSWERS)] + [(STOP, 0)]
 
-Refusals = dict[str, str]  # question -> how it went: `won`, or the code of the refusal
+Refusals = dict[str, str]  # question, or the run for a stop -> how it went: `won`, or the code of the refusal
 
 
 @dataclass(slots=True)
@@ -49,36 +54,38 @@ class Contest:
     ann: Actor
     ben: Actor
 
-    def hold(self, races: int) -> list[Refusals]:
-        """Race over as many questions; what each of the four was told, by question."""
-        forks, lanes = multiprocessing.get_context("fork"), []
-        gates = [forks.Barrier(len(STATES)) for _ in range(LANES)]  # kept: the memory of one let go would be used again
+    def hold(self, runs: int) -> list[Refusals]:
+        """Race over the questions of as many runs; what each of the four was told."""
+        forks, crowd = multiprocessing.get_context("fork"), []
+        gates = [forks.Barrier(len(CROWD)) for _ in range(LANES)]  # kept: the memory of one let go would be used again
         connections.close_all()  # a connection must not be shared over a fork
         for lane, gate in enumerate(gates):
-            for place in range(len(STATES)):
+            count = runs // LANES + (lane < runs % LANES)
+            for place in range(len(CROWD)):
                 ours, theirs = forks.Pipe(duplex=False)
-                count = races // LANES + (lane < races % LANES)
                 process = forks.Process(
                     target=self._race, args=(f"lane {lane} ", place, count, gate, theirs), daemon=True
                 )
                 process.start()
                 theirs.close()
-                lanes.append((place, process, ours))
+                crowd.append((CROWD[place][0], process, ours))
         told: list[Refusals] = [{} for _ in STATES]
-        for place, process, ours in lanes:
-            told[place] |= ours.recv()  # EOFError: the process has failed, and said why
+        for want, process, ours in crowd:
+            told[want] |= ours.recv()  # EOFError: the process has failed, and said why
             process.join(PATIENCE_SECONDS)
         return told
 
-    def _race(self, lane: str, place: int, races: int, gate: Any, answer: Any) -> None:
+    def _race(self, lane: str, place: int, runs: int, gate: Any, answer: Any) -> None:
         told: Refusals = {}
-        wants = (self._approve, self._reject, self._expire, self._stop)[place]
+        want = CROWD[place][0]
+        act = (self._approve, self._reject, self._expire, self._stop)[want]
         try:
-            for begun in range(0, races, ROUND):
-                for question in self._questions(f"{lane}{begun} ", place, min(ROUND, races - begun), gate):
+            for begun in range(0, runs, ROUND):
+                for question in self._questions(f"{lane}{begun} ", place, min(ROUND, runs - begun), gate):
                     gate.wait(PATIENCE_SECONDS)
-                    time.sleep(random.uniform(0.0, SPREAD_SECONDS[place]))
-                    told[str(question.public_id)] = _outcome(wants, question)
+                    time.sleep(random.uniform(0.0, SPREAD_SECONDS[want]))
+                    contested = question.run if want == STOP else question
+                    told[str(contested.public_id)] = _outcome(act, question)
             answer.send(told)
         except BrokenBarrierError:
             pass  # another one has failed, and says so
@@ -89,13 +96,12 @@ class Contest:
             connections.close_all()
 
     def _questions(self, name: str, place: int, count: int, gate: Any) -> list[FeedbackRequest]:
-        """New questions, the same for all four, each of whom starts its share of the runs."""
-        for number in range(place, count, len(STATES)):
+        """One question of each of so many new runs, the same runs for the whole crowd, each of whom starts its share."""
+        for number in range(place, count, len(CROWD)):
             control.start(self.boss, workflow=self.workflow, business_key=f"{name}{number}")
         gate.wait(PATIENCE_SECONDS)
-        found = list(
-            FeedbackRequest.objects.filter(run__business_key__startswith=name).select_related("run").order_by("pk")
-        )
+        mine = FeedbackRequest.objects.filter(run__business_key__startswith=name, task_key=f"ask{CROWD[place][1]}")
+        found = list(mine.select_related("run").order_by("run_id"))
         assert len(found) == count, (name, len(found), count)
         return found
 
@@ -121,16 +127,25 @@ def _outcome(wants: Callable[[FeedbackRequest], bool], question: FeedbackRequest
 
 def verdict(told: list[Refusals]) -> Counter[str]:
     """Asserts that every question had one winner and that its rows say the same; how often who won."""
-    rows = {str(row.public_id): row for row in FeedbackRequest.objects.select_related("run")}
     decided = Counter(FeedbackDecision.objects.values_list("request__public_id", flat=True))
-    assert all(set(one) == set(rows) for one in told)
     winners: Counter[str] = Counter()
-    for question, row in rows.items():
-        answers = [one[question] for one in told]
-        assert answers.count(WON) == 1, (question, answers)
-        winner = answers.index(WON)
-        assert (row.state, row.run.status) == (STATES[winner], STATUSES[winner]), (question, answers)
-        assert decided[uuid.UUID(question)] == (row.state in DECISIONS), (question, answers)
+    runs: dict[str, tuple[Run, set[str]]] = {}
+    for row in FeedbackRequest.objects.select_related("run"):
+        question, run = str(row.public_id), str(row.run.public_id)
+        runs.setdefault(run, (row.run, set()))[1].add(row.state)
+        answers = [one[question] for one in told[:STOP]]
+        won = [place for place, answer in enumerate(answers) if answer == WON]
+        if not won and told[STOP][run] == WON:
+            won = [STOP]  # which has whatever nobody decided before it
+        assert len(won) == 1, (question, answers, told[STOP][run])
+        assert row.state == STATES[won[0]], (question, answers, told[STOP][run])
+        assert decided[row.public_id] == (won != [STOP]), (question, answers)
         winners[row.state] += 1
-    assert Run.objects.exclude(status__in=STATUSES).count() == 0
+    assert all(len(one) == winners.total() for one in told[:STOP])
+    assert len(told[STOP]) == len(runs)
+    for run, (row_of_run, states) in runs.items():
+        is_stopped = told[STOP][run] == WON
+        assert is_stopped == (FeedbackRequest.WITHDRAWN in states), (run, states)
+        ended = "stopped" if is_stopped else "rejected" if "rejected" in states else "succeeded"
+        assert row_of_run.status == ended, (run, states)
     return winners
