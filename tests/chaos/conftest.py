@@ -25,7 +25,8 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 @pytest.fixture
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with booted("embedded", GRAFLOW_TASK_MODULES=MODULES) as stack:
+    # Where Python may keep no bytecode, each of hundreds of starts would compile the product anew.
+    with booted("embedded", GRAFLOW_TASK_MODULES=MODULES, PYTHONDONTWRITEBYTECODE="") as stack:
         yield Product(stack, _folder(tmp_path_factory))
 
 

@@ -18,6 +18,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,10 +36,10 @@ RUNS = int(os.environ.get("CHAOS_RUNS", "300"))
 FINAL = "('succeeded', 'failed', 'rejected', 'stopped')"
 CLAIMED = "SELECT count(*) FROM engine_attempt WHERE started_at IS NOT NULL"
 RESULTS_PER_RUN = 11  # of its 12 executions one is a person's
-BODY_SECONDS = 0.1
+BODY_SECONDS = 0.06  # long enough that slots are what work waits for, so that most faults cut a body
 AMPLIFICATION = 1.2  # messages per claimed attempt, while nothing is broken
-PEOPLE = 12  # more than one, because each may write once a second
-STARTERS = 3
+PEOPLE = 24  # each may write once a second, and a load is two writes a run
+STARTERS = ANSWERERS = 3
 PATIENCE_SECONDS = 60.0
 MODULES = "graflow_site.demo,tests.chaos.bodies"
 
@@ -140,6 +141,7 @@ class Product:
         self.failures = 0  # calls that got no answer or a 5xx, and were repeated
         self._turn = self._judged = 0
         self._workflows: dict[str, str] = {}
+        self._kept = threading.local()
         self.tokens = self._people()
 
     def _people(self) -> list[str]:
@@ -193,14 +195,17 @@ class Product:
 
     def answer_everything(self) -> None:
         found = self.ask("GET", "feedback/?state=open&limit=200").body["results"]
-        for question in found:
-            answer = self.ask("POST", f"feedback/{question['id']}/answer/", {"decision": "approve"}, key=question["id"])
-            assert answer.status in (200, 409, 410), answer
+        with ThreadPoolExecutor(ANSWERERS) as pool:
+            list(pool.map(self._answer, [question["id"] for question in found]))
+
+    def _answer(self, question: str) -> None:
+        answer = self.ask("POST", f"feedback/{question}/answer/", {"decision": "approve"}, key=question)
+        assert answer.status in (200, 409, 410), answer
 
     # -- from behind ------------------------------------------------------------------------------------------------
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """What a query finds, over a connection of its own; while the database is away, tried again."""
+        """What a query finds; while the database is away, tried again."""
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
@@ -217,9 +222,19 @@ class Product:
                 return file.execute(sql).fetchall()
             finally:
                 file.close()
-        with psycopg.connect(self.stack.running()["DATABASE_URL"], autocommit=True) as connection:
-            found = connection.execute(sql)  # type: ignore[call-overload]
+        try:
+            found = self._connection().execute(sql)  # type: ignore[call-overload]
             return list(found.fetchall()) if found.description else []
+        except psycopg.OperationalError:
+            self._connection().close()
+            raise
+
+    def _connection(self) -> psycopg.Connection:
+        """This thread's own. It is kept: a new one for each look would take a tenth of a processor from the product."""
+        kept: psycopg.Connection | None = getattr(self._kept, "connection", None)
+        if kept is None or kept.closed:
+            kept = self._kept.connection = psycopg.connect(self.stack.running()["DATABASE_URL"], autocommit=True)
+        return kept
 
     def number(self, sql: str) -> int:
         return int(self.rows(sql)[0][0])
@@ -247,7 +262,7 @@ class Product:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and parent is not None:
                 try:
-                    state, its_parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                    state, its_parent = stat(int(entry.name))
                     if int(its_parent) == parent and state != "Z":
                         found.append(int(entry.name))
                 except OSError:
@@ -425,6 +440,20 @@ class Load:
         self._over.set()
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS * 2)
+
+
+def stat(pid: int) -> tuple[str, str]:
+    """State and parent of a process; OSError when there is none."""
+    state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    return state, parent
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it can still do something: a dead one is in the table until its parent looks, which may take a second."""
+    try:
+        return stat(pid)[0] != "Z"
+    except OSError:
+        return False
 
 
 def state_of(product: Product, run: str) -> str:
