@@ -88,7 +88,7 @@ def test_f02_a_whole_worker_is_killed(product: Product) -> None:
             kills.extend((now, pid) for pid in children)
             row.injected += 1
 
-        load.every(12.0, kill, at_most=8)
+        load.every(6.0, kill, at_most=6)
     row.hits, row.recoveries = len(product.interrupted(kills)), product.recoveries(kills)
     assert row.hits
     product.check(row)
@@ -108,7 +108,7 @@ def test_f03_the_engine_is_killed(product: Product) -> None:
             row.injected += 1
             row.hits += retries + waits > 0
 
-        load.every(16.0, kill, at_most=6)  # five in a minute would end the product
+        load.every(8.0, kill, at_most=4)  # five in a minute would end the product
     assert row.injected
     product.check(row)
 
@@ -123,7 +123,7 @@ def test_f04_the_web_process_is_killed_under_starts_and_answers(product: Product
             product.stack.kill("web")
             row.injected += 1
 
-        load.every(14.0, kill, at_most=4)
+        load.every(7.0, kill, at_most=4)
     row.hits = product.failures - failures
     made = product.number("SELECT count(*) FROM engine_run") - before
     row.notes.append(f"{made - row.runs} double starts")

@@ -84,7 +84,7 @@ def test_f08_postgresql_dies_and_comes_back(product: Product) -> None:
             if not load.is_done:
                 until_work_goes_on(product, row)
 
-        load.every(12.0, restart, at_most=3)
+        load.every(8.0, restart, at_most=3)
     row.outage = sum(row.recoveries)
     row.notes.append(f"{len(refusals)} requests refused, the slowest in {max(refusals, default=0.0):.2f} s")
     assert row.hits
