@@ -277,16 +277,16 @@ class Product:
         return True
 
     def interrupted(self, kills: list[tuple[float, int]]) -> list[tuple[Line, float]]:
-        """Bodies that were in the middle when their process was killed, with that moment."""
-        open_bodies: dict[int, list[Line]] = {}
-        lines = self.lines()
-        for line in lines:
-            open_bodies.setdefault(line.pid, []).append(line)
+        """Bodies that were in the middle when their process was killed, with that moment.
+
+        The children of a killed worker live for a moment more, in which a short body may come to its end.
+        """
+        last_of = {line.pid: line for line in self.lines()}
         cut = []
         for at, pid in kills:
-            before = [line for line in open_bodies.get(pid, ()) if line.at <= at]
-            if before and before[-1].what == "begin" and at - before[-1].at < PATIENCE_SECONDS:
-                cut.append((before[-1], at))
+            last = last_of.get(pid)
+            if last and last.what == "begin" and 0 <= at - last.at < PATIENCE_SECONDS:
+                cut.append((last, at))
         return cut
 
     def recoveries(self, kills: list[tuple[float, int]]) -> list[float]:
