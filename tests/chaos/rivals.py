@@ -20,7 +20,7 @@ from django.db import connections
 
 from engine.access import Actor
 from engine.core.errors import Conflict, Gone
-from engine.runs import api, control, inbox
+from engine.runs import api, inbox
 from engine.runs.models import FeedbackDecision, FeedbackRequest, Run
 
 LANES = 2  # crowds that race beside each other: one waits for the processor while another waits for the disk
@@ -98,7 +98,7 @@ class Contest:
     def _questions(self, name: str, place: int, count: int, gate: Any) -> list[FeedbackRequest]:
         """One question of each of so many new runs, the same runs for the whole crowd, each of whom starts its share."""
         for number in range(place, count, len(CROWD)):
-            control.start(self.boss, workflow=self.workflow, business_key=f"{name}{number}")
+            api.start(self.boss, workflow=self.workflow, business_key=f"{name}{number}")
         gate.wait(PATIENCE_SECONDS)
         mine = FeedbackRequest.objects.filter(run__business_key__startswith=name, task_key=f"ask{CROWD[place][1]}")
         found = list(mine.select_related("run").order_by("run_id"))
