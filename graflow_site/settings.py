@@ -159,7 +159,9 @@ GRAFLOW_ARCHIVE_DIR = DATA_DIR / "archive"
 GRAFLOW_MAX_ACTIVE_RUNS = env.number("GRAFLOW_MAX_ACTIVE_RUNS", 10_000, least=1, most=10_000_000)
 GRAFLOW_MAX_OPEN_ATTEMPTS = env.number("GRAFLOW_MAX_OPEN_ATTEMPTS", 50_000, least=1, most=10_000_000)
 GRAFLOW_DISK_WARN_PERCENT = env.number("GRAFLOW_DISK_WARN_PERCENT", 10, least=0, most=99)
-GRAFLOW_DISK_REFUSE_PERCENT = env.number("GRAFLOW_DISK_REFUSE_PERCENT", 5, least=0, most=99)
+GRAFLOW_DISK_REFUSE_PERCENT = env.number(  # never before the warning
+    "GRAFLOW_DISK_REFUSE_PERCENT", min(5, GRAFLOW_DISK_WARN_PERCENT or 5), least=0, most=GRAFLOW_DISK_WARN_PERCENT or 99
+)
 GRAFLOW_WORKERS = env.number("GRAFLOW_WORKERS", os.cpu_count() or 1, least=1, most=256)
 
 # --- Pages and files ----------------------------------------------------------------------------------------------

@@ -45,6 +45,13 @@ def test_production_refuses_to_start(tmp_path, change, named):
     assert named in done.stderr
 
 
+def test_starts_are_never_refused_before_the_disks_warning(tmp_path):
+    done = manage(tmp_path, "check", GRAFLOW_DISK_WARN_PERCENT="10", GRAFLOW_DISK_REFUSE_PERCENT="11")
+    assert done.returncode != 0
+    assert "GRAFLOW_DISK_REFUSE_PERCENT='11': expected a whole number from 0 to 10" in done.stderr
+    assert manage(tmp_path, "check", GRAFLOW_DISK_WARN_PERCENT="3").returncode == 0
+
+
 def test_production_settings_pass_the_deployment_check_without_a_message(tmp_path):
     done = manage(tmp_path, "check", "--deploy", "--fail-level", "WARNING", **SAFE)
     assert done.returncode == 0, done.stderr
