@@ -23,8 +23,6 @@ from engine import sql
 from engine.access.actors import Actor
 from engine.access.models import AuditEntry, AuditHead
 
-Head = tuple[int, str]
-"""How many entries there are and the hash of the last one."""
 _HEAD_ID = 1
 _via: ContextVar[str] = ContextVar("audit_via", default="system")
 
@@ -62,13 +60,14 @@ def write(
 ) -> AuditEntry:
     """Append an entry to the chain, in the caller's transaction where there is one."""
     with nullcontext() if connection.in_atomic_block else transaction.atomic():
-        entry = drafted(_locked_head(), actor, action, obj_type, obj_id, data, request)
-        _append(entry)
+        entry = drafted(actor, action, obj_type, obj_id, data, request)
+        if not _append(entry):
+            AuditHead.objects.get_or_create(pk=_HEAD_ID)
+            _append(entry)
     return entry
 
 
 def drafted(
-    head: Head,
     actor: Actor,
     action: str,
     obj_type: str,
@@ -76,10 +75,8 @@ def drafted(
     data: Mapping[str, Any] | None = None,
     request: HttpRequest | None = None,
 ) -> AuditEntry:
-    """An entry that follows `head`, not written yet."""
-    count, last = head
-    entry = AuditEntry(
-        id=count + 1,
+    """An entry that has no place in the chain yet."""
+    return AuditEntry(
         at=timezone.now(),
         actor_id=actor.pk,
         actor_name=actor.get_username()[:150],
@@ -88,19 +85,16 @@ def drafted(
         obj_id=str(obj_id)[:100],
         via=_door(request),
         data=_storable(dict(data or {})),
-        prev_hash=last,
     )
-    entry.hash = _hash(entry)
-    return entry
 
 
 def appended(entry: AuditEntry) -> tuple[str, sql.Row]:
-    """For a deed that is one statement on PostgreSQL: the parts of its WITH that append a drafted entry, and their values.
+    """The parts of the WITH of a statement that append a drafted entry on PostgreSQL, and their values.
 
-    Part `head` gives a row if the chain still ends where the entry was drafted for. The deed has to read from it, so
-    that nothing of it is done where the chain has moved on.
+    Part `entry` gives its id, prev_hash and hash, once the end of the chain is locked; nothing where there is none yet. A
+    deed that is the rest of the statement has to read from it.
     """
-    return _APPENDED, (entry.id, entry.hash, _HEAD_ID, entry.id - 1, entry.prev_hash, *_values(entry))
+    return _APPENDED, (_HEAD_ID, _middle(entry), _HEAD_ID, *_values(entry))
 
 
 def verify(batch: int = 1_000) -> list[Flaw]:
@@ -123,45 +117,41 @@ def verify(batch: int = 1_000) -> list[Flaw]:
     return flaws
 
 
-def _locked_head() -> Head:
-    """The end of the chain; nobody else appends before the transaction ends."""
-    head = _LOOK + (" FOR UPDATE" if sql.on_postgresql() else "")
-    if (found := sql.row(head, (_HEAD_ID,))) is None:
-        AuditHead.objects.get_or_create(pk=_HEAD_ID)
-        found = sql.row(head, (_HEAD_ID,))
-    count, last = found
-    return count, last
-
-
-def _append(entry: AuditEntry) -> None:
-    """Write the entry and move the head on to it."""
-    new, head = _values(entry), (entry.id, entry.hash, _HEAD_ID)
+def _append(entry: AuditEntry) -> bool:
+    """Write the entry at the end of the chain, which it becomes; whether there is one."""
     if sql.on_postgresql():
-        sql.row(f"WITH entry AS ({_NEW} VALUES ({_MARKS})) {_NEXT} RETURNING id", (*new, *head))
-    else:
-        sql.row(f"{_NEW} VALUES ({_MARKS})", new)
-        sql.row(_NEXT, head)
+        parts, values = appended(entry)
+        place = sql.row(f"WITH {parts} SELECT id, prev_hash, hash FROM entry", values)  # noqa: S608
+        if place is not None:
+            entry.id, entry.prev_hash, entry.hash = place
+        return place is not None
+    if (end := sql.row("SELECT count, hash FROM access_audithead WHERE id = %s", (_HEAD_ID,))) is None:
+        return False
+    entry.id, entry.prev_hash = end[0] + 1, end[1]
+    entry.hash = _hash(entry)
+    sql.row(f"{_NEW} VALUES ({', '.join(['%s'] * 11)})", (entry.id, *_values(entry), entry.prev_hash, entry.hash))
+    sql.row("UPDATE access_audithead SET count = %s, hash = %s WHERE id = %s", (entry.id, entry.hash, _HEAD_ID))
+    return True
 
 
 def _values(entry: AuditEntry) -> sql.Row:
-    """In the order of `_NEW`."""
+    """In the order of `_NEW`, without its place in the chain."""
     return (
-        entry.id, entry.at, entry.actor_id, entry.actor_name, entry.action, entry.obj_type, entry.obj_id, entry.via,
-        json.dumps(entry.data), entry.prev_hash, entry.hash,
+        entry.at, entry.actor_id, entry.actor_name, entry.action, entry.obj_type, entry.obj_id, entry.via,
+        json.dumps(entry.data),
     )  # fmt: skip
 
 
-HEAD = ", ".join(f"(SELECT {column} FROM access_audithead WHERE id = {_HEAD_ID})" for column in ("count", "hash"))  # noqa: S608
-"""Columns of a SELECT: the end of the chain as `Head`, or two NULLs before the first entry."""
-_LOOK = "SELECT count, hash FROM access_audithead WHERE id = %s"
-_NEXT = "UPDATE access_audithead SET count = %s, hash = %s WHERE id = %s"
 _NEW = (
     "INSERT INTO access_auditentry (id, at, actor_id, actor_name, action, obj_type, obj_id, via, data, prev_hash, hash)"
 )
-_MARKS = "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s"
 _APPENDED = (
-    f"head AS ({_NEXT} AND count = %s AND hash = %s RETURNING 1), entry AS ({_NEW} "  # noqa: S608
-    "SELECT %s::bigint, %s::timestamptz, %s::bigint, %s, %s, %s, %s, %s, %s::jsonb, %s, %s FROM head)"
+    # The hash of an entry covers that of the one before, which nobody else can replace from here on.
+    "chain AS (SELECT count + 1 AS id, hash AS prev FROM access_audithead WHERE id = %s FOR UPDATE), "  # noqa: S608
+    "place AS (SELECT id, prev, encode(sha256(convert_to('[' || id || %s || prev || '\"]', 'UTF8')), 'hex') AS hash FROM chain), "
+    "head AS (UPDATE access_audithead AS t SET count = place.id, hash = place.hash FROM place WHERE t.id = %s RETURNING 1), "
+    f"entry AS ({_NEW} SELECT place.id, %s::timestamptz, %s::bigint, %s, %s, %s, %s, %s, %s::jsonb, prev, hash "
+    "FROM place, head RETURNING id, prev_hash, hash)"
 )
 
 
@@ -172,8 +162,12 @@ def _door(request: HttpRequest | None) -> str:
 
 
 def _hash(entry: AuditEntry) -> str:
+    return hashlib.sha256(f'[{entry.id}{_middle(entry)}{entry.prev_hash}"]'.encode()).hexdigest()
+
+
+def _middle(entry: AuditEntry) -> str:
+    """Of the JSON list that is hashed, what stands between the entry's id and the hash of the one before."""
     seen = [
-        entry.id,
         entry.at.astimezone(timezone.get_default_timezone()).isoformat(),
         entry.actor_id,
         entry.actor_name,
@@ -182,9 +176,8 @@ def _hash(entry: AuditEntry) -> str:
         entry.obj_id,
         entry.via,
         _storable(entry.data),
-        entry.prev_hash,
     ]
-    return hashlib.sha256(json.dumps(seen, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return f',{json.dumps(seen, sort_keys=True, separators=(",", ":"))[1:-1]},"'
 
 
 def _storable(value: Any) -> Any:

@@ -38,8 +38,8 @@ def begin(run: Run, plan: Plan, step: Step) -> None:
 def begin_at_a_stroke(run: Run, plan: Plan, step: Step, entry: AuditEntry, waiting: int) -> None:
     """As `begin`, for a run that has no row yet, without a transaction around it. `waiting`: attempts on the wire.
 
-    Raises NeedsLock when the start writes more than one statement can, Moved when the audit log goes on elsewhere than
-    the drafted `entry`; nothing was written then, and neither `run` nor `entry` may be used again.
+    Raises NeedsLock when the start writes more than one statement can, Moved when the audit log has no end yet to append
+    `entry` to; nothing was written then, and `run` must not be used again.
     """
     unit = _unit(run, plan)
     unit.writes, unit.waiting = _Birth(run, entry), waiting
@@ -101,8 +101,8 @@ _FIELDS = [field for field in RUN.fields if not field.primary_key]
 @cache
 def _statement(audited: str) -> bytes:
     """`audited` are the parts that append to the audit log. Then come the run, its tasks, attempts and events as JSON."""
-    columns = ", ".join(str(field.column) for field in _FIELDS)
-    run = f"INSERT INTO engine_run ({columns}) SELECT {columns} FROM json_populate_record(NULL::engine_run, %s::json), head"  # noqa: S608
+    columns, picked = (", ".join(f"{prefix}{field.column}" for field in _FIELDS) for prefix in ("", "n."))
+    run = f"INSERT INTO engine_run ({columns}) SELECT {picked} FROM json_populate_record(NULL::engine_run, %s::json) AS n, entry"  # noqa: S608
     return sql.numbered(
         f"WITH {audited}, run AS ({run} RETURNING id), "  # noqa: S608
         f"tasks AS ({_insertion('engine_runtask', NEW_TASKS)} RETURNING id, key), "

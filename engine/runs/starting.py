@@ -1,7 +1,7 @@
 """Starting runs.
 
-On PostgreSQL a plain start reads all it has to know by one query and writes all it does by one statement, which holds
-only if nobody has appended to the audit log meanwhile. Everything else is a transaction of several statements.
+On PostgreSQL a plain start reads all it has to know by one query and writes all it does by one statement. Everything
+else is a transaction of several statements.
 """
 
 from __future__ import annotations
@@ -96,9 +96,7 @@ def start(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sight:
-    """What a start has to know. On PostgreSQL also the database's time, the end of the audit log and how many attempts
-    are on the wire.
-    """
+    """What a start has to know. On PostgreSQL also the database's time and how many attempts are on the wire."""
 
     definition: WorkflowDefinition
     version: WorkflowVersion | None
@@ -106,7 +104,7 @@ class _Sight:
 
     @property
     def can_be_one_statement(self) -> bool:
-        return bool(self.more) and self.more[1] is not None and not connection.in_atomic_block
+        return bool(self.more) and not connection.in_atomic_block
 
     @property
     def moment(self) -> datetime:
@@ -114,12 +112,8 @@ class _Sight:
         return moment
 
     @property
-    def head(self) -> audit.Head:
-        return self.more[1], self.more[2]
-
-    @property
     def waiting(self) -> int:
-        return int(self.more[3])
+        return int(self.more[1])
 
 
 def _without(model: type[Any], large: str) -> Columns[Any]:
@@ -149,7 +143,7 @@ def _look(actor: Actor, action: str, workflow: str, number: int | None) -> _Sigh
 
 @cache
 def _query(name: str, on_postgresql: bool) -> str:
-    more = f", clock_timestamp(), {audit.HEAD}, ({attempts.WAITING})" if on_postgresql else ""
+    more = f", clock_timestamp(), ({attempts.WAITING})" if on_postgresql else ""
     return (
         f"SELECT {_DEFINITION.text}, {_VERSION.text}{more} FROM engine_workflowdefinition LEFT JOIN engine_workflowversion "  # noqa: S608
         "ON definition_id = engine_workflowdefinition.id AND number = coalesce(%s, latest_version) "
@@ -215,8 +209,7 @@ class _Wish:
             raise NeedsLock("a deadline has its timer")
         self.tries += 1
         admission.admit()
-        entry = audit.drafted(sight.head, *self._deed)
-        begin_at_a_stroke(self._run(sight.moment), self.plan, _start, entry, sight.waiting)
+        begin_at_a_stroke(self._run(sight.moment), self.plan, _start, audit.drafted(*self._deed), sight.waiting)
         return str(self.public_id)
 
     def in_transaction(self) -> str:

@@ -186,7 +186,7 @@ def as_uuid(text: object) -> uuid.UUID | None:
 def _locked(pk: int) -> WorkflowDefinition:
     rows = WorkflowDefinition.objects.all()
     if database.on_postgresql():
-        rows = rows.select_for_update()
+        rows = rows.select_for_update(no_key=True)  # a start checks its foreign key while it holds the audit log's end
     return rows.get(pk=pk)
 
 
