@@ -149,9 +149,7 @@ export function RetryFrom({ store, runId, taskId, label }: RetryFromProps) {
           onConfirm={() => void carryOut()}
           onCancel={() => setKey(null)}
         >
-          <p>
-            A new run does this step and what follows it again. What came before keeps its results.
-          </p>
+          <p>A new run does this step and what follows it again. What came before keeps its results.</p>
         </Confirm>
       ) : null}
     </div>
