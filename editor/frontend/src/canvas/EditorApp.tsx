@@ -53,10 +53,9 @@ function Layout() {
   const canEdit = useSlice((state) => state.can.edit);
   const stage = useRef<HTMLDivElement>(null);
   const fit = useFit();
+  const toCanvas = useCallback(() => stage.current?.focus({ preventScroll: true }), []);
   // Later, because a dialog that closes gives the focus back to what had it before.
-  const backToCanvas = useCallback(() => {
-    setTimeout(() => stage.current?.focus({ preventScroll: true }), 0);
-  }, []);
+  const backToCanvas = useCallback(() => setTimeout(toCanvas, 0), [toCanvas]);
   const openSettings = useCallback(() => {
     // What is wrong comes first: that is why most people go there.
     const wrong = document.querySelector<HTMLElement>('.inspector-section [aria-invalid="true"]');
@@ -78,7 +77,7 @@ function Layout() {
         </div>
         <Inspector />
       </div>
-      <QuickAdd onDone={backToCanvas} />
+      <QuickAdd onDone={toCanvas} />
       <Dialogs onClose={backToCanvas} />
       <Messages />
     </div>
