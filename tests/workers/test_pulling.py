@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 
-from engine.runs import api, hooks, leases
+from engine import sql
+from engine.runs import api, hooks, leases, ledger
 from engine.runs.attempts import Taker
 from engine.runs.models import Attempt
 from engine.workers import execute as executing
@@ -130,3 +131,17 @@ def test_a_database_that_goes_away_after_the_work_is_no_failure_of_it(
     first, second = waiting(driver, 2)
     assert carried_out(first)
     assert (first.status, len(second.open())) == ("succeeded", 1)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="plans are PostgreSQL's")
+def test_the_most_urgent_are_found_by_their_index_however_few_there_are(driver: Driver) -> None:
+    text = sql.numbered(leases._next(ledger.sight(), True)).decode()
+    with connection.cursor() as cursor:
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+        cursor.connection.execute(f"PREPARE looking AS {text}")
+        found = cursor.connection.execute("EXPLAIN EXECUTE looking('default')").fetchall()
+        cursor.connection.execute("DEALLOCATE looking")
+        cursor.execute("RESET plan_cache_mode")
+    plan = "\n".join(line for (line,) in found)
+    assert "Index Scan using engine_attempt_outbox" in plan
+    assert "Seq Scan on engine_attempt" not in plan
