@@ -1,7 +1,8 @@
 """The audit log: who did what, when, each entry holding the hash of the one before.
 
 Entries are written in the transaction of the deed: either both happened or neither. The head row is locked
-last, after the rows of the deed, and held until the commit; keep such transactions short.
+last, after the rows of the deed, and held until the commit; keep such transactions short. A deed that is one
+statement locks it first, so it must wait for no row that others hold while they append.
 """
 
 from __future__ import annotations

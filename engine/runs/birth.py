@@ -1,7 +1,9 @@
 """The first change of a run: its row, its tasks, and what is ready at once.
 
-begin(...)               in the present transaction, in which the run's row was made
-begin_at_a_stroke(...)   one statement that is the whole deed, with its entry of the audit log; PostgreSQL only
+    begin(...)               in the present transaction, in which the run's row was made
+    begin_at_a_stroke(...)   one statement that is the whole deed, with its entry of the audit log; PostgreSQL only
+
+Either way nothing of the run is there before it is all there.
 """
 
 from __future__ import annotations

@@ -91,7 +91,8 @@ def retry_run(actor: Actor, run: str, *, from_: str = "failed") -> data.Run:
                 retry_of=row, started_by_id=actor.pk, created_at=database.now(), engine_abi=row.version.engine_abi,
             )  # fmt: skip
             insert(fresh, deadlines.length_of(row))
-            _keep_channels(row, fresh)
+            if kept:
+                _keep_channels(row, fresh)
             begin(fresh, plan, lambda unit: _start_again(unit, kept))
             told = {"retry_of": str(row.public_id), "from": from_, "kept": sorted(kept)}
             audit.write(actor, "run.retry", "run", fresh.public_id, told)
@@ -178,7 +179,7 @@ def _with_children(row: Run, plan: Plan) -> set[str]:
 
 
 def _keep_channels(row: Run, fresh: Run) -> None:
-    """What kept tasks wrote is there for those that are done again."""
+    """What kept tasks wrote is there for those that are done again. Who wrote what is not known, so all of it is."""
     found = ChannelValue.objects.filter(run=row).order_by("pk")
     ChannelValue.objects.bulk_create(
         [

@@ -36,21 +36,25 @@ def _begun(product: Product, before: int, at: float) -> float:
     return next((line.at for line in product.lines()[before:] if line.what == "begin" and line.at > at + 0.5), 0.0)
 
 
-def test_f05_redis_is_restarted(product: Product) -> None:
-    row = Row("F05 Redis restart")
+def redis_ends(product: Product, row: Row, end: Callable[[], object]) -> None:
+    """Three times under load; every time work has to go on."""
     with product.load(row) as load:
 
-        def restart() -> None:
+        def once() -> None:
             row.hits += product.number(UNCLAIMED)
-            product.stack.kill("redis", signal.SIGTERM)
+            end()
             row.injected += 1
             if not load.is_done:
                 until_work_goes_on(product, row)
 
-        load.every(8.0, restart, at_most=3)
+        load.every(8.0, once, at_most=3)
     row.outage = sum(row.recoveries)
     assert row.hits
     product.check(row)
+
+
+def test_f05_redis_is_restarted(product: Product) -> None:
+    redis_ends(product, Row("F05 Redis restart"), lambda: product.stack.kill("redis", signal.SIGTERM))
 
 
 def test_f08_postgresql_dies_and_comes_back(product: Product) -> None:
@@ -111,21 +115,12 @@ def test_f09_all_database_sessions_are_ended(product: Product) -> None:
 
 def test_f06_redis_is_killed_and_empty(product: Product) -> None:
     """Not right after the row before that ends Redis: the launcher gives up what dies five times in a minute."""
-    row = Row("F06 Redis kill and wipe")
-    with product.load(row) as load:
 
-        def wipe() -> None:
-            row.hits += product.number(UNCLAIMED)
-            product.redis().flushall()
-            product.stack.kill("redis")
-            row.injected += 1
-            if not load.is_done:
-                until_work_goes_on(product, row)
+    def wipe() -> None:
+        product.redis().flushall()
+        product.stack.kill("redis")
 
-        load.every(8.0, wipe, at_most=3)
-    row.outage = sum(row.recoveries)
-    assert row.hits
-    product.check(row)
+    redis_ends(product, Row("F06 Redis kill and wipe"), wipe)
 
 
 @contextmanager

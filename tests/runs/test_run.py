@@ -364,3 +364,13 @@ def test_a_retry_keeps_a_map_and_what_channels_hold(driver: Driver) -> None:
     assert StoredChannels(again.row.pk).read("notes", "k") == (True, "kept")
     again.work("z")
     assert again.status == "succeeded"
+
+
+def test_a_retry_that_keeps_nothing_begins_with_empty_channels(driver: Driver) -> None:
+    run = driver.start(document([task("a"), task("b")], ["a>b"]))
+    write = Write("notes", "append", "k", "once")
+    assert stretch.finish([(run.claim("a"), leases.Report(news=n.TaskFinished("a", 0.0, 1), writes=(write,)))])[0] == 1
+    run.work("b")
+    again = Run(driver.boss, api.retry_run(driver.boss, run.id, from_="a").id)
+    assert StoredChannels(again.row.pk).read("notes", "k") == (False, None)
+    api.stop_run(driver.boss, again.id)
